@@ -1,0 +1,29 @@
+"""What turns the pages into a checked site: the Sphinx extension of the book."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sphinx.application import Sphinx
+
+# In the order in which their hooks must run; each has a `setup(app)`.
+MODULES = (
+    "repository",  # repository URL and branch, launch buttons
+    "execution",  # execute the pages ahead of Sphinx reading them
+    "outputs",  # the MIME renderer of checks, values, theme-following figures
+    "kit",  # in-this-chapter box and the other directives of the page kit
+    "typesetting",  # mathematics set before it is sent
+    "ledger",  # claims, checks, badges, ledger page and ledger.json
+    "permalinks",  # published ids, redirects
+    "finish",  # what the finished HTML must not contain (thebe, foreign assets) and must (sizes)
+    "gates",  # collects every finding and fails the build; last
+)
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    """Register every module of the machinery with Sphinx."""
+    for name in MODULES:
+        import_module(f"{__name__}.{name}").setup(app)
+    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
