@@ -1,0 +1,71 @@
+"""Workflows, issue forms and citation are valid before they are needed."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
+FORMS = sorted(
+    set((ROOT / ".github/ISSUE_TEMPLATE").glob("*.yml"))
+    - {ROOT / ".github/ISSUE_TEMPLATE/config.yml"}
+)
+
+
+def validate(path: Path, *schema: str) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-m", "check_jsonschema", *schema, str(path)]
+    return subprocess.run(command, capture_output=True, text=True)
+
+
+@pytest.mark.parametrize(
+    ("path", "schema"),
+    [
+        *((path, ("--builtin-schema", "vendor.github-workflows")) for path in WORKFLOWS),
+        *((path, ("--builtin-schema", "vendor.github-issue-forms")) for path in FORMS),
+        (
+            ROOT / ".github/ISSUE_TEMPLATE/config.yml",
+            ("--builtin-schema", "vendor.github-issue-config"),
+        ),
+        (ROOT / ".github/dependabot.yml", ("--builtin-schema", "vendor.dependabot")),
+        (ROOT / "CITATION.cff", ("--schemafile", str(ROOT / "tests/ci/cff-1.2.0.schema.json"))),
+    ],
+    ids=lambda value: value.name if isinstance(value, Path) else "",
+)
+def test_file_follows_its_published_schema(path, schema):
+    result = validate(path, *schema)
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+def test_the_validation_can_fail(tmp_path):
+    broken = tmp_path / "book.yml"
+    broken.write_text(WORKFLOWS[0].read_text().replace("runs-on:", "runs_on:"))
+    assert validate(broken, "--builtin-schema", "vendor.github-workflows").returncode != 0
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
+def test_actions_are_pinned_and_rights_are_least(path):
+    workflow = yaml.safe_load(path.read_text())
+    assert workflow["permissions"] == {"contents": "read"}
+    for job in workflow["jobs"].values():
+        assert job.get("timeout-minutes", 0) <= 90
+        for step in job["steps"]:
+            if action := step.get("uses"):
+                assert re.fullmatch(r"[\w.-]+/[\w./-]+@[0-9a-f]{40}", action), action
+
+
+def test_gpu_job_asserts_the_device_and_never_runs_a_forks_code():
+    job = yaml.safe_load((ROOT / ".github/workflows/gpu.yml").read_text())["jobs"]["build"]
+    steps = [step.get("run", "") for step in job["steps"]]
+    assert "make book DEVICE=cuda" in steps
+    assert any('startswith("cuda")' in run and "ledger.json" in run for run in steps)
+    assert "github.event.pull_request.head.repo.full_name == github.repository" in job["if"]
+
+
+@pytest.mark.parametrize("path", FORMS, ids=lambda path: path.name)
+def test_every_issue_form_asks_for_a_label(path):
+    fields = {field.get("id"): field for field in yaml.safe_load(path.read_text())["body"]}
+    assert fields["label"]["validations"]["required"] is True
