@@ -14,7 +14,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from mathdl.layers import _cotangent, _demand, _inexact, linear_backward, linear_forward
+from mathdl._arrays import inexact, same_shape
+from mathdl.layers import _cotangent, linear_backward, linear_forward
 
 __all__ = [
     "AttentionCache",
@@ -66,11 +67,13 @@ def _additive(mask: Any, allowed: bool, shape: tuple[int, ...], real: np.dtype) 
     except ValueError:
         fits = False
     if not fits or mask.shape[-2:] != shape[-2:]:
-        raise ValueError(f"the mask must have shape (..., {shape[-2]}, {shape[-1]}) and fit the "
-                         f"scores {shape}, got {mask.shape}")  # fmt: skip
+        raise ValueError(
+            f"the mask must have shape (..., {shape[-2]}, {shape[-1]}) and fit the "
+            f"scores {shape}, got {mask.shape}"
+        )
     if mask.dtype == bool:
         return np.where(mask == allowed, 0.0, -np.inf).astype(real)
-    return _inexact("mask", mask)
+    return inexact(mask, "mask")
 
 
 def scaled_dot_product_attention_forward(
@@ -132,16 +135,20 @@ def scaled_dot_product_attention_forward(
     array([[1. ],
            [1.5]])
     """
-    query, key, value = _inexact("query", query), _inexact("key", key), _inexact("value", value)
+    query, key, value = inexact(query, "query"), inexact(key, "key"), inexact(value, "value")
     if query.ndim < 2:
         raise ValueError(f"query must have shape (..., L, E), got {query.shape}")
     leading, features = query.shape[:-2], query.shape[-1]
     if key.ndim < 2 or key.shape[:-2] != leading or key.shape[-1] != features:
-        raise ValueError(f"key must have shape {(*leading, 'S', features)} for a query "
-                         f"{query.shape}, got {key.shape}")  # fmt: skip
+        raise ValueError(
+            f"key must have shape {(*leading, 'S', features)} for a query "
+            f"{query.shape}, got {key.shape}"
+        )
     if value.ndim < 2 or value.shape[:-1] != key.shape[:-1]:
-        raise ValueError(f"value must have shape {(*key.shape[:-1], 'Ev')} for a key "
-                         f"{key.shape}, got {value.shape}")  # fmt: skip
+        raise ValueError(
+            f"value must have shape {(*key.shape[:-1], 'Ev')} for a key "
+            f"{key.shape}, got {value.shape}"
+        )
     if is_causal and attn_mask is not None:
         raise ValueError("give attn_mask or is_causal=True, not both")
     if scale is None:
@@ -277,7 +284,7 @@ def multi_head_attention_forward(
     >>> bool(np.allclose(cache.weights.sum(axis=-1), 1))
     True
     """
-    query, key, value = _inexact("query", query), _inexact("key", key), _inexact("value", value)
+    query, key, value = inexact(query, "query"), inexact(key, "key"), inexact(value, "value")
     num_heads = operator.index(num_heads)
     if query.ndim < 2 or num_heads < 1 or query.shape[-1] % num_heads:
         raise ValueError(
@@ -286,16 +293,18 @@ def multi_head_attention_forward(
         )
     features = query.shape[-1]
     if key.ndim < 2 or (*key.shape[:-2], features) != (*query.shape[:-2], key.shape[-1]):
-        raise ValueError(f"key must have shape {(*query.shape[:-2], 'S', features)}, "
-                         f"got {key.shape}")  # fmt: skip
-    _demand("value", value.shape, key.shape)
-    _demand("in_proj_weight", np.shape(in_proj_weight), (3 * features, features))
-    _demand("out_proj_weight", np.shape(out_proj_weight), (features, features))
-    weights = np.split(_inexact("in_proj_weight", in_proj_weight), 3)
-    biases = [None] * 3
+        raise ValueError(
+            f"key must have shape {(*query.shape[:-2], 'S', features)}, got {key.shape}"
+        )
+    same_shape(value, key.shape, "value")
+    in_weight = inexact(in_proj_weight, "in_proj_weight")
+    same_shape(in_weight, (3 * features, features), "in_proj_weight")
+    same_shape(np.asarray(out_proj_weight), (features, features), "out_proj_weight")
+    weights, biases = np.split(in_weight, 3), [None] * 3
     if in_proj_bias is not None:
-        _demand("in_proj_bias", np.shape(in_proj_bias), (3 * features,))
-        biases = np.split(_inexact("in_proj_bias", in_proj_bias), 3)
+        in_bias = inexact(in_proj_bias, "in_proj_bias")
+        same_shape(in_bias, (3 * features,), "in_proj_bias")
+        biases = np.split(in_bias, 3)
     projected = [
         linear_forward(x, w, b)
         for x, w, b in zip((query, key, value), weights, biases, strict=True)
@@ -314,7 +323,7 @@ def multi_head_attention_forward(
         padding = np.asarray(key_padding_mask)
         if padding.dtype != bool:
             raise TypeError(f"key_padding_mask must hold booleans, got {padding.dtype}")
-        _demand("key_padding_mask", padding.shape, key.shape[:-1])
+        same_shape(padding, key.shape[:-1], "key_padding_mask")
         # (..., S) -> (..., 1, L, S)
         rows = np.broadcast_to(padding[..., None, None, :], (*scores[:-3], 1, *scores[-2:]))
         ignored = _additive(rows, False, scores, real)

@@ -22,6 +22,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
+from mathdl._arrays import inexact, same_shape
+
 __all__ = [
     "BatchNormCache",
     "avg_pool2d_backward",
@@ -46,25 +48,9 @@ Array = np.ndarray
 Cache = Any
 
 
-def _inexact(name: str, value: Any) -> Array:
-    """Return `value` as an array of real or complex floats; refuse integers and booleans."""
-    array = np.asarray(value)
-    if not np.issubdtype(array.dtype, np.inexact):
-        raise TypeError(
-            f"{name} must hold real or complex floats (it is differentiated), got {array.dtype}; "
-            f"convert it first, as in {name}.astype(float)"
-        )
-    return array
-
-
-def _demand(name: str, got: tuple[int, ...], wanted: tuple[int, ...]) -> None:
-    if got != wanted:
-        raise ValueError(f"{name} must have shape {wanted}, got {got}")
-
-
 def _cotangent(dy: Any, shape: tuple[int, ...]) -> Array:
     """Return `dy` as an array after checking that it has the shape of the layer's output."""
-    dy = _inexact("dy", dy)
+    dy = inexact(dy, "dy")
     if dy.shape != shape:
         raise ValueError(f"dy must have the shape of the output {shape}, got {dy.shape}")
     return dy
@@ -126,18 +112,22 @@ def linear_forward(x: Array, weight: Array, bias: Array | None = None) -> tuple[
     >>> y
     array([[11.1, 17.2, 23.3]])
     """
-    x, weight = _inexact("x", x), _inexact("weight", weight)
+    x, weight = inexact(x, "x"), inexact(weight, "weight")
     if weight.ndim < 2:
         raise ValueError(f"weight must have shape (out, in), got {weight.shape}")
     if x.ndim < 1 or x.shape[-1] != weight.shape[-1]:
-        raise ValueError(f"x must have shape (..., {weight.shape[-1]}), the in of weight "
-                         f"{weight.shape}, got {x.shape}")  # fmt: skip
+        raise ValueError(
+            f"x must have shape (..., {weight.shape[-1]}), the in of weight "
+            f"{weight.shape}, got {x.shape}"
+        )
     grids = [("weight", weight.shape[:-2])]
     if bias is not None:
-        bias = _inexact("bias", bias)
+        bias = inexact(bias, "bias")
         if bias.ndim < 1 or bias.shape[-1] != weight.shape[-2]:
-            raise ValueError(f"bias must have shape ({weight.shape[-2]},), the out of weight "
-                             f"{weight.shape}, got {bias.shape}")  # fmt: skip
+            raise ValueError(
+                f"bias must have shape ({weight.shape[-2]},), the out of weight "
+                f"{weight.shape}, got {bias.shape}"
+            )
         grids.append(("bias", bias.shape[:-1]))
     if any(shape for _, shape in grids):
         if x.ndim < 2:
@@ -261,7 +251,7 @@ def layer_norm_forward(
     array([[-1.225,  0.   ,  1.225],
            [-0.707, -0.707,  1.414]])
     """
-    x = _inexact("x", x)
+    x = inexact(x, "x")
     shape = (normalized_shape,) if np.ndim(normalized_shape) == 0 else normalized_shape
     shape = tuple(operator.index(n) for n in shape)
     if not shape or x.shape[-len(shape) :] != shape or x.ndim < len(shape):
@@ -270,10 +260,13 @@ def layer_norm_forward(
     for name, parameter in given.items():
         if parameter is None:
             continue
-        given[name] = parameter = _inexact(name, parameter)
+        given[name] = parameter = inexact(parameter, name)
         leading = parameter.ndim > 1 and len(shape) == 1  # a grid of networks
-        _demand(name, parameter.shape[-1:] if leading else parameter.shape, shape)
-        if leading:
+        if not leading:
+            same_shape(parameter, shape, name)
+        else:
+            if parameter.shape[-1:] != shape:
+                raise ValueError(f"{name} must have shape (..., {shape[0]}), got {parameter.shape}")
             if x.ndim < 2:
                 raise ValueError(f"a grid of networks needs x of shape (..., N, n), got {x.shape}")
             _grid(("x", x.shape[:-2]), (name, parameter.shape[:-1]))
@@ -400,7 +393,7 @@ def batch_norm_forward(
     >>> cache.running_mean, cache.running_var
     (array([0.2, 2. ]), array([ 1.1, 20.9]))
     """
-    x = _inexact("x", x)
+    x = inexact(x, "x")
     if x.ndim < 2:
         raise ValueError(f"x must have shape (N, C) or (N, C, ...), got {x.shape}")
     channels = x.shape[1]
@@ -408,8 +401,8 @@ def batch_norm_forward(
     given |= {"weight": weight, "bias": bias}
     for name, parameter in given.items():
         if parameter is not None:
-            given[name] = _inexact(name, parameter)
-            _demand(name, given[name].shape, (channels,))
+            given[name] = inexact(parameter, name)
+            same_shape(given[name], (channels,), name)
     running_mean, running_var, weight, bias = given.values()
     axes = (0, *range(2, x.ndim))
     column = (channels,) + (1,) * (x.ndim - 2)  # how a (C,) parameter meets x
@@ -488,7 +481,7 @@ def _pair(name: str, value: int | tuple[int, int], least: int) -> tuple[int, int
 
 
 def _images(x: Any) -> Array:
-    x = _inexact("x", x)
+    x = inexact(x, "x")
     if x.ndim < 3:
         raise ValueError(f"x must have shape (..., C, H, W), got {x.shape}")
     return x
@@ -590,7 +583,7 @@ def conv2d_forward(
     array([[[-4., -4.],
             [-4., -4.]]])
     """
-    x, weight = _images(x), _inexact("weight", weight)
+    x, weight = _images(x), inexact(weight, "weight")
     groups = operator.index(groups)
     channels = x.shape[-3]
     if weight.ndim != 4:
@@ -598,12 +591,12 @@ def conv2d_forward(
     outputs, kernel = weight.shape[0], weight.shape[2:]
     if groups < 1 or channels % groups or outputs % groups:
         raise ValueError(f"groups={groups} must divide C={channels} and O={outputs}")
-    _demand("weight", weight.shape, (outputs, channels // groups, *kernel))
+    same_shape(weight, (outputs, channels // groups, *kernel), "weight")
     if min(kernel) < 1:
         raise ValueError(f"weight must have a kernel of at least one pixel, got {weight.shape}")
     if bias is not None:
-        bias = _inexact("bias", bias)
-        _demand("bias", bias.shape, (outputs,))
+        bias = inexact(bias, "bias")
+        same_shape(bias, (outputs,), "bias")
     stride, dilation = _pair("stride", stride, 1), _pair("dilation", dilation, 1)
     if padding == "same":
         if stride != (1, 1):
@@ -889,7 +882,7 @@ def embedding_forward(
     array([[4., 5.],
            [0., 1.]])
     """  # noqa: E501
-    input, weight = np.asarray(input), _inexact("weight", weight)
+    input, weight = np.asarray(input), inexact(weight, "weight")
     if not np.issubdtype(input.dtype, np.integer):
         raise TypeError(f"input must hold integers (they are indices), got {input.dtype}")
     if weight.ndim != 2:
@@ -901,8 +894,9 @@ def embedding_forward(
         )
     if padding_idx is not None:
         if not -rows <= padding_idx < rows:
-            raise ValueError(f"padding_idx must be a row of weight {weight.shape}, "
-                             f"got {padding_idx}")  # fmt: skip
+            raise ValueError(
+                f"padding_idx must be a row of weight {weight.shape}, got {padding_idx}"
+            )
         padding_idx %= rows
     y = weight[input]
     return y, (input, weight.shape, padding_idx, y.shape)
@@ -985,14 +979,14 @@ def dropout_forward(
     >>> y
     array([2., 0., 2., 2.])
     """
-    x = _inexact("x", x)
+    x = inexact(x, "x")
     if not 0.0 <= p <= 1.0:
         raise ValueError(f"p must be a probability in [0, 1], got {p!r}")
     if mask is not None:
         mask = np.asarray(mask)
         if mask.dtype != bool:
             raise TypeError(f"mask must hold booleans (True = kept), got {mask.dtype}")
-        _demand("mask", mask.shape, x.shape)
+        same_shape(mask, x.shape, "mask")
     if not training:
         return x, (None, x.shape)
     if mask is None:
