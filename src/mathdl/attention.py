@@ -60,7 +60,7 @@ def _softmax(scores: Array) -> Array:
 
 
 def _additive(mask: Any, allowed: bool, shape: tuple[int, ...], real: np.dtype) -> Array:
-    """Turn a mask into what is added to the scores; a boolean means `allowed` where it is True."""
+    """Turn a mask into what is added to the scores, in their precision; True means `allowed`."""
     mask = np.asarray(mask)
     try:
         fits = np.broadcast_shapes(mask.shape, shape) == shape
@@ -73,7 +73,8 @@ def _additive(mask: Any, allowed: bool, shape: tuple[int, ...], real: np.dtype) 
         )
     if mask.dtype == bool:
         return np.where(mask == allowed, 0.0, -np.inf).astype(real)
-    return inexact(mask, "mask")
+    mask = inexact(mask, "mask")
+    return mask.astype(real) if mask.dtype.kind == "f" else mask
 
 
 def scaled_dot_product_attention_forward(
