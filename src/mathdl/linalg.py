@@ -11,6 +11,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from mathdl._arrays import inexact
+
 
 class PCA(NamedTuple):
     """Mean ``(d,)``, components ``(k, d)``, variances ``(k,)`` and their ratios ``(k,)``."""
@@ -22,9 +24,7 @@ class PCA(NamedTuple):
 
 
 def _floating(name: str, value: ArrayLike, ndim: int = 2) -> NDArray:
-    array = np.asarray(value)
-    if array.dtype.kind not in "fc":
-        raise TypeError(f"{name} must hold floating-point numbers, got dtype {array.dtype}")
+    array = inexact(value, name)
     if array.ndim < ndim:
         raise ValueError(f"{name} must have at least {ndim} axes, got shape {array.shape}")
     return array
