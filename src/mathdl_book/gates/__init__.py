@@ -1,0 +1,145 @@
+"""The gates: everything that keeps a wrong page from being published.
+
+Each gate is a pure function from sources, executed notebooks, doctrees or HTML to findings:
+
+- `pages`: what a cell may not do, headers, labels, pages left out of the build
+- `notebooks`: cells that failed or did not run, check records, claims without a check
+- `doctrees`: code in plain fences, unlabelled equations and headings
+- `site`: links, anchors, ids, alternative text, resources from another host
+- `building`: configuration, warnings, doctrees of builds that failed
+- `mathdl_book.permalinks`: what was published and is gone
+
+This module only hooks them into Sphinx: at the end of a build all findings are printed, and any
+one makes it exit with code 1.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import pickle
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sphinx.errors import SphinxWarning
+from sphinx.util import logging as sphinx_logging
+
+from mathdl_book import ledger, permalinks
+from mathdl_book.facts import Facts, read_site
+from mathdl_book.findings import Finding, findings_of
+from mathdl_book.gates import building, doctrees, notebooks, pages, site
+from mathdl_book.pages import Page
+
+if TYPE_CHECKING:
+    from sphinx.application import Sphinx
+    from sphinx.config import Config
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    """Connect the gates to a build."""
+    app._mathdl_warnings = building.WarningCounter(Path(app.srcdir))
+    # First in line: with -W, Sphinx's own handler raises.
+    logging.getLogger(sphinx_logging.NAMESPACE).handlers.insert(0, app._mathdl_warnings)
+    app.connect("config-inited", _begin, priority=0)
+    app.connect("build-finished", _judge, priority=9_000)
+    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
+
+
+def _begin(app: Sphinx, config: Config) -> None:
+    """Judge the configuration before extensions change it; drop doctrees not to be trusted."""
+    config.nitpicky = True
+    names = (
+        "nb_execution_mode",
+        "nb_execution_allow_errors",
+        "nb_execution_excludepatterns",
+        "nb_remove_code_outputs",
+        "suppress_warnings",
+    )
+    values = {name: getattr(config, name, None) for name in names}
+    findings_of(app).extend([*building.config_findings(values), *building.here_findings()])
+    building.forget_unless_green(Path(app.doctreedir))
+
+
+def _judge(app: Sphinx, error: Exception | None) -> None:
+    """Collect what every gate finds, print it, and fail the build if there is anything."""
+    findings = findings_of(app)
+    if error is not None and not isinstance(error, SphinxWarning):  # -W: counted as a warning
+        text = " ".join(str(error).split()) or type(error).__name__
+        findings.append(Finding("build", "the build", type(error).__name__, f"stopped: {text}"))
+    try:
+        findings += _findings(app, finished=error is None)
+        findings += app._mathdl_warnings.findings()
+        if app._warncount and not app._mathdl_warnings.warnings:
+            message = f"{app._warncount} warnings before the gates were ready; see above"
+            findings.append(Finding("warnings", "the build", "", message))
+    except BaseException:
+        building.forget(Path(app.doctreedir))
+        raise
+    if error is None and not findings:
+        building.mark_green(Path(app.doctreedir))
+        return
+    building.forget(Path(app.doctreedir))
+    report = sorted(dict.fromkeys(findings))
+    print("\n" + "\n".join(f"✗ {finding}" for finding in report), flush=True)
+    (Path(app.outdir).parent / "findings.json").write_text(
+        json.dumps([vars(finding) for finding in report], indent=1, ensure_ascii=False) + "\n",
+        encoding="utf-8",
+    )
+    counted = f"{len(report)} finding{'s' if len(report) > 1 else ''}"
+    print(f"{counted}: the book is refused", flush=True)
+    app.statuscode = 1  # the exit code; raising would bury the findings under a traceback
+
+
+def _findings(app: Sphinx, finished: bool) -> list[Finding]:
+    """Return what the gates find in a build; of its HTML only if it was finished."""
+    env, root = app.env, Path(app.srcdir)
+    found: list[Finding] = []
+    records: list[notebooks.Record] = []
+    executed = root_of_notebooks(app)
+    told = {finding.page for finding in findings_of(app) if finding.gate == "execution"}
+    for docname in sorted(env.found_docs):
+        page = Page(docname, Path(env.doc2path(docname)))
+        found += pages.page_findings(page)
+        try:
+            cells = pages.read_cells(page)
+        except Exception:  # told by page_findings
+            continue
+        path = executed / f"{docname}.ipynb"
+        notebook = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+        ran = notebooks.notebook_findings(docname, cells, notebook)
+        found += [f for f in ran if f.gate != "cells" or docname not in told]
+        records += notebooks.records_in(docname, cells, notebook)
+    found += pages.unbuilt_findings(root, set(env.found_docs))
+    found += notebooks.record_findings(records)
+    found += notebooks.claim_findings(ledger.claims(env), records)
+    if not finished:
+        return found
+    labels = env.domaindata["std"]["anonlabels"]
+    for docname in sorted(env.found_docs):
+        of_page = [target for place, target in labels.values() if place == docname]
+        found += doctrees.doctree_findings(docname, env.get_doctree(docname), of_page)
+    if app.builder.name == "html":
+        facts = _read_site(app)
+        found += site.site_findings(Path(app.outdir), facts)
+        found += permalinks.permalink_findings(permalinks.load(root), env.found_docs, facts)
+    return found
+
+
+def root_of_notebooks(app: Sphinx) -> Path:
+    """Return the folder in which myst-nb leaves the executed notebooks.
+
+    Parameters
+    ----------
+    app : Sphinx
+        The running build.
+    """
+    return Path(app.outdir).parent / "jupyter_execute"
+
+
+def _read_site(app: Sphinx) -> dict[str, Facts]:
+    """Return the facts of the HTML, those of unchanged pages from the last green build."""
+    kept = Path(app.doctreedir) / "mathdl-site.pickle"
+    cache = pickle.loads(kept.read_bytes()) if kept.is_file() else {}
+    facts = read_site(Path(app.outdir), cache)
+    kept.write_bytes(pickle.dumps(cache))
+    return facts
