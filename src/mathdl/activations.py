@@ -153,7 +153,9 @@ def tanh_vjp(x: Array, dy: Array) -> Array:
     (1.0, True)
     """
     x, dy = _pair(x, dy)
-    return 4 * _sigmoid_slope(2 * x) * dy
+    e = _decay(x)
+    square = e * e
+    return 4 * square / (1 + square) ** 2 * dy
 
 
 def relu(x: Array) -> Array:
@@ -389,7 +391,9 @@ def softplus(x: Array, beta: float = 1.0, threshold: float = 20.0) -> Array:
     """
     x = inexact(x)
     _positive_beta(beta)
-    return np.where(x.real * beta > threshold, x, _softplus(beta * x) / beta)[()]
+    with np.errstate(over="ignore"):
+        scaled = beta * x
+    return np.where(scaled.real > threshold, x, _softplus(scaled) / beta)[()]
 
 
 def softplus_vjp(x: Array, dy: Array, beta: float = 1.0, threshold: float = 20.0) -> Array:
@@ -418,8 +422,9 @@ def softplus_vjp(x: Array, dy: Array, beta: float = 1.0, threshold: float = 20.0
     """
     x, dy = _pair(x, dy)
     _positive_beta(beta)
-    slope = np.where(x.real * beta > threshold, 1, sigmoid(beta * x))
-    return slope * dy
+    with np.errstate(over="ignore"):
+        scaled = beta * x
+    return np.where(scaled.real > threshold, 1, sigmoid(scaled)) * dy
 
 
 def _positive_beta(beta: float) -> None:
