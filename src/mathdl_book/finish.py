@@ -1,0 +1,183 @@
+"""The last touches to the pages: nothing from another host, nothing that shifts while loading.
+
+All of it happens while a page is written, so a page that is not written again costs nothing.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import imagesize
+from docutils import nodes
+
+if TYPE_CHECKING:
+    from sphinx.application import Sphinx
+    from sphinx.config import Config
+
+HERE = Path(__file__).parent
+SITE = HERE / "static" / "site"
+# CSS pixels in the units that SVG files give their size in.
+PIXELS = {"": 1.0, "px": 1.0, "pt": 4 / 3, "in": 96.0, "cm": 96 / 2.54, "mm": 96 / 25.4}
+
+
+def svg_size(text: str) -> tuple[int, int] | None:
+    """Return width and height of an SVG image in pixels, None if it does not say.
+
+    Parameters
+    ----------
+    text : str
+        The SVG source.
+
+    Examples
+    --------
+    >>> svg_size('<svg xmlns="…" width="360pt" height="252pt" viewBox="0 0 360 252">')
+    (480, 336)
+    >>> svg_size('<svg viewBox="0 0 30 20">')
+    (30, 20)
+    """
+    opening = re.search(r"<svg\b[^>]*>", text)
+    if opening is None:
+        return None
+    sides = []
+    for name in ("width", "height"):
+        side = re.search(rf'\s{name}="([\d.]+)([a-z]*)"', opening[0])
+        if side and side[2] in PIXELS:
+            sides.append(round(float(side[1]) * PIXELS[side[2]]))
+    if len(sides) == 2:
+        return sides[0], sides[1]
+    box = re.search(r'viewBox="[\d.-]+[ ,]+[\d.-]+[ ,]+([\d.]+)[ ,]+([\d.]+)"', opening[0])
+    return (round(float(box[1])), round(float(box[2]))) if box else None
+
+
+@lru_cache(maxsize=4096)
+def _image_size(path: str, _changed: int) -> tuple[int, int] | None:
+    if path.endswith(".svg"):
+        with open(path, encoding="utf-8") as file:
+            return svg_size(file.read(4000))
+    size = imagesize.get(path)
+    return size if min(size) > 0 else None
+
+
+def with_sizes(body: str, paths: dict[str, Path]) -> str:
+    """Return a page's HTML with width and height on every image that lacks them.
+
+    Parameters
+    ----------
+    body : str
+        HTML of the page.
+    paths : dict of str to Path
+        Files of the images by the name under which they are published.
+    """
+
+    def sized(match: re.Match[str]) -> str:
+        tag = match[0]
+        source = re.search(r'\ssrc="([^"]+)"', tag)
+        if source is None or re.search(r"\s(width|height)=|style=\"[^\"]*(width|height)", tag):
+            return tag
+        path = paths.get(html.unescape(source[1]).rpartition("/")[2])
+        if path is None or not path.is_file():
+            return tag
+        size = _image_size(str(path), path.stat().st_mtime_ns)
+        if size is None:
+            return tag
+        return f'<img width="{size[0]}" height="{size[1]}" decoding="async"{tag[4:]}'
+
+    return re.sub(r"<img\s[^>]*>", sized, body)
+
+
+def scrolling_tables(body: str) -> str:
+    """Return a page's HTML with every table in a box that scrolls where it is too wide.
+
+    Parameters
+    ----------
+    body : str
+        HTML of the page. Tables with line numbers of code stay as they are.
+    """
+    opened = re.sub(
+        r"<table\b(?![^>]*highlighttable)",
+        '<div class="table-scroll"><table',
+        body,
+    )
+    return re.sub(r"</table>", "</table></div>", opened) if opened != body else body
+
+
+def without_thebe(context: dict[str, Any]) -> None:
+    """Take thebe's scripts out of a page about to be written.
+
+    Parameters
+    ----------
+    context : dict
+        What Sphinx hands to the page's template.
+    """
+
+    def foreign(script: Any) -> bool:
+        name = str(getattr(script, "filename", script) or "")
+        inline = getattr(script, "attributes", {}).get("body") or ""
+        return "thebe" in name or "THEBE_JS_URL" in inline
+
+    context["script_files"] = [s for s in context.get("script_files", []) if not foreign(s)]
+    context["css_files"] = [s for s in context.get("css_files", []) if not foreign(s)]
+
+
+def drop_thebe_nodes(app: Sphinx, doctree: nodes.document, docname: str) -> None:
+    """Take out the configuration that thebe appends to every page."""
+    for node in list(doctree.findall(nodes.raw)):
+        text = node.astext()
+        if "text/x-thebe-config" in text or text.startswith("<script>kernelName"):
+            node.parent.remove(node)
+
+
+def finish_page(
+    app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: Any
+) -> None:
+    """Finish one page before its template is filled."""
+    without_thebe(context)
+    if "body" in context:
+        root = Path(app.srcdir)
+        paths = {name: root / uri for uri, name in app.builder.images.items()}
+        context["body"] = with_sizes(scrolling_tables(context["body"]), paths)
+
+
+def write_front_door(app: Sphinx, exception: Exception | None) -> None:
+    """Write ``index.html`` as an instant way to the first page, readable without refreshing."""
+    if exception or app.builder.format != "html" or app.config.root_doc == "index":
+        return
+    first = html.escape(app.builder.get_target_uri(app.config.root_doc))
+    title = html.escape(app.config.html_title or app.config.project)
+    (Path(app.outdir) / "index.html").write_text(
+        f"""<!DOCTYPE html>
+<html lang="{app.config.language or "en"}">
+<head>
+<meta charset="utf-8">
+<title>{title}</title>
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="refresh" content="0; url={first}">
+<link rel="canonical" href="{first}">
+</head>
+<body><p><a href="{first}">{title}</a></p></body>
+</html>
+""",
+        encoding="utf-8",
+    )
+
+
+def add_static(app: Sphinx, config: Config) -> None:
+    """Let Sphinx find the book's own templates and files."""
+    config.templates_path.insert(0, str(HERE / "templates"))
+    config.html_static_path.append(str(SITE))
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    """Register the last touches."""
+    app.connect("config-inited", add_static)
+    app.connect("doctree-resolved", drop_thebe_nodes, priority=900)
+    app.connect("html-page-context", finish_page, priority=900)
+    app.connect("build-finished", write_front_door)
+    app.add_css_file("mathdl.css", priority=900)
+    if "comments_config" not in app.config:  # Jupyter Book sets it, sphinx-comments loaded or not
+        app.add_config_value("comments_config", {}, "html", dict)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

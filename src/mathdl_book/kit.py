@@ -1,0 +1,189 @@
+"""The page kit: what an author of a chapter has at hand beyond MyST.
+
+The book's part of a page's header is checked against a schema, and ``{in-this-chapter}`` draws its
+box. Solutions and proofs of class ``dropdown`` become native ``<details>``, which open without a
+script, when printed and when a link leads into them.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import jsonschema
+import yaml
+from docutils import nodes
+from sphinx import addnodes
+from sphinx.util import logging
+from sphinx.util.docutils import SphinxDirective
+
+from mathdl_book.pages import Page
+
+if TYPE_CHECKING:
+    from sphinx.application import Sphinx
+    from sphinx.writers.html5 import HTML5Translator
+
+SCHEMA = Path(__file__).parent / "static" / "schemas" / "front-matter.schema.json"
+DIFFICULTY = {1: "first steps", 2: "standard", 3: "demanding"}
+# Ids that sphinx-proof and sphinx-exercise give to every one of their boxes alike.
+REPEATED_IDS = frozenset({"proof-content", "exercise-content", "solution-content"})
+
+logger = logging.getLogger(__name__)
+
+
+@cache
+def _validator() -> jsonschema.protocols.Validator:
+    schema = json.loads(SCHEMA.read_text(encoding="utf-8"))
+    return jsonschema.Draft202012Validator(schema)
+
+
+def header_errors(page: Page) -> list[str]:
+    """Return what is wrong with the book's part of a page's header.
+
+    Parameters
+    ----------
+    page : Page
+        A page of the book; one without ``mathdl`` in its header has nothing to be wrong.
+
+    Returns
+    -------
+    list of str
+        One sentence an error, with the field it is about.
+    """
+    try:
+        header = page.header
+    except (ValueError, yaml.YAMLError) as error:
+        return [f"the header is not valid YAML: {' '.join(str(error).split())}"]
+    if "mathdl" not in header:
+        return []
+    errors = []
+    for error in sorted(_validator().iter_errors(header["mathdl"]), key=lambda e: list(e.path)):
+        field = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in error.path)
+        errors.append(f"mathdl{field}: {error.message}")
+    ids = [item.get("id") for item in page.meta.get("objectives") or [] if isinstance(item, dict)]
+    errors += [
+        f"mathdl.objectives: the id {name!r} is given twice"
+        for name in sorted({name for name in ids if name and ids.count(name) > 1})
+    ]
+    return errors
+
+
+def check_header(app: Sphinx, docname: str, source: list[str]) -> None:
+    """Warn of every error in the header of a page about to be read."""
+    for error in header_errors(Page(docname, Path(app.env.doc2path(docname)))):
+        logger.warning("%s", error, location=docname, type="mathdl", subtype="header")
+
+
+class InThisChapter(SphinxDirective):
+    """The box of objectives, minutes, difficulty and what to know first, from the header."""
+
+    def run(self) -> list[nodes.Node]:
+        """Return the box."""
+        page = Page(self.env.docname, Path(self.env.doc2path(self.env.docname)))
+        if header_errors(page):
+            return []  # each has been a warning already
+        if not page.meta:
+            raise self.error("in-this-chapter: the page's header has no 'mathdl' part")
+        meta = page.meta
+        box = nodes.container(classes=["in-this-chapter"])
+        title = nodes.paragraph("", "In this chapter you learn to", classes=["in-title"])
+        box += [title, self._objectives(meta["objectives"])]
+        facts = nodes.bullet_list(classes=["in-facts"])
+        level = meta["difficulty"]
+        stars = "★" * level + "☆" * (3 - level)
+        facts += self._fact("Time", [nodes.Text(f"{meta['minutes']} minutes")])
+        facts += self._fact(
+            "Level",
+            [nodes.inline("", stars, classes=["stars"]), nodes.Text(f" {DIFFICULTY[level]}")],
+        )
+        if meta.get("needs"):
+            facts += self._fact("Know first", self._links(meta["needs"]))
+        if meta.get("feeds"):
+            facts += self._fact("Used in", self._links(meta["feeds"]))
+        box += facts
+        return [box]
+
+    def _objectives(self, objectives: list[dict[str, str]]) -> nodes.bullet_list:
+        items = nodes.bullet_list(classes=["in-objectives"])
+        domain = self.env.get_domain("std")
+        for objective in objectives:
+            text, messages = self.parse_inline(objective["text"], lineno=self.lineno)
+            line = nodes.paragraph("", "", *text, *messages)
+            level = nodes.inline("", objective["level"], classes=["bloom"])
+            line += [nodes.Text(" "), level]
+            item = nodes.list_item("", line, ids=[objective["id"]])
+            domain.note_hyperlink_target(
+                objective["id"], self.env.docname, objective["id"], objective["text"]
+            )
+            items += item
+        return items
+
+    def _fact(self, name: str, value: list[nodes.Node]) -> nodes.list_item:
+        term = nodes.inline("", name, classes=["in-fact"])
+        return nodes.list_item("", nodes.paragraph("", "", term, nodes.Text(" "), *value))
+
+    def _links(self, targets: list[str]) -> list[nodes.Node]:
+        links: list[nodes.Node] = []
+        for target in targets:
+            if links:
+                links.append(nodes.Text(", "))
+            section = target.startswith("sec-")
+            root = self.env.docname.partition("/")[0] if "/" in self.env.docname else ""
+            links.append(
+                addnodes.pending_xref(
+                    "",
+                    nodes.inline("", target),
+                    refdomain="std",
+                    reftype="ref" if section else "doc",
+                    reftarget=target if section else f"/{root}/{target}".replace("//", "/"),
+                    refdoc=self.env.docname,
+                    refexplicit=False,
+                    refwarn=True,
+                )
+            )
+        return links
+
+
+def drop_repeated_ids(app: Sphinx, doctree: nodes.document, docname: str) -> None:
+    """Take away the ids that every theorem, exercise and solution has alike."""
+    for section in doctree.findall(nodes.section):
+        if REPEATED_IDS.intersection(section["ids"]):
+            section["ids"] = [name for name in section["ids"] if name not in REPEATED_IDS]
+
+
+def visit_solution(self: HTML5Translator, node: nodes.Element) -> None:
+    """Open a solution: a ``<details>`` if its class says ``dropdown``."""
+    if "dropdown" not in node["classes"]:
+        self.body.append(self.starttag(node, "div", CLASS="admonition"))
+        return
+    self.body.append(self.starttag(node, "details", CLASS="admonition"))
+    title = node.pop(0)
+    self.body.append('<summary class="admonition-title">')
+    for child in title.children:
+        child.walkabout(self)
+    self.body.append("</summary>\n")
+
+
+def depart_solution(self: HTML5Translator, node: nodes.Element) -> None:
+    """Close a solution."""
+    tag = "details" if "dropdown" in node["classes"] else "div"
+    self.body.append(f"</{tag}>\n")
+
+
+def open_solutions_natively(app: Sphinx) -> None:
+    """Draw the solutions of sphinx-exercise as details, where that extension is loaded."""
+    if "sphinx_exercise" in app.extensions:
+        from sphinx_exercise.nodes import solution_node
+
+        app.add_node(solution_node, override=True, html=(visit_solution, depart_solution))
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    """Register the directives and checks of the page kit."""
+    app.add_directive("in-this-chapter", InThisChapter)
+    app.connect("builder-inited", open_solutions_natively)
+    app.connect("source-read", check_header)
+    app.connect("doctree-resolved", drop_repeated_ids)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
