@@ -1,0 +1,102 @@
+# Two commands do everything: `make book` builds the book, `make test` tests all there is and
+# builds it. Both start from a fresh clone: they make .venv and install requirements.txt into it.
+#
+#   VENV=none         use the Python at hand (PYTHON) and install nothing, as in a container
+#   DEVICE=cuda       run the torch side of the checks on a GPU, and insist that it was used
+#   TORCH_INDEX=URL   another index to take torch from, such as the one with the CPU-only builds
+#   JOBS=N            pages executed at a time (as many as there are cores)
+
+PYTHON ?= python3
+VENV ?= .venv
+DEVICE ?= cpu
+JOBS ?= 0
+TORCH_INDEX ?=
+PORT ?= 8000
+
+ifeq ($(VENV),none)
+PY := $(PYTHON)
+READY := needs
+else
+PY := $(VENV)/bin/python
+READY := $(VENV)/.installed
+endif
+
+# Also without installing the packages of src/, and also in a page's kernel.
+export PYTHONPATH := $(CURDIR)/src$(if $(PYTHONPATH),:$(PYTHONPATH))
+BOOK := $(PY) -m mathdl_book
+
+.PHONY: help book test unit gates serve lab bench lock clean needs
+.DEFAULT_GOAL := help
+
+help:
+	@echo 'make book    build the book into _build/html (DEVICE=cuda, VENV=none, JOBS=N)'
+	@echo 'make test    style, unit tests, doctests, tests of the gates, then the book itself'
+	@echo 'make serve   build, serve, and build again at every change (PORT=8000)'
+	@echo 'make lab     open the chapters in JupyterLab'
+	@echo 'make bench   measure how long builds take, each beside its peer'
+	@echo 'make lock    compile requirements.txt from the ranges in pyproject.toml'
+	@echo 'make clean   remove what builds have made (not $(VENV))'
+
+book: $(READY)
+	@$(BOOK) build --device $(DEVICE) --jobs $(JOBS)
+
+test: unit gates
+	@$(BOOK) build --device $(DEVICE) --jobs $(JOBS)
+
+# One thread for each test process: pytest runs as many as there are cores.
+unit: $(READY)
+	$(PY) -m ruff check src tests benchmarks
+	$(PY) -m ruff format --check src tests benchmarks
+	OMP_NUM_THREADS=1 $(PY) -m pytest -q -n auto --ignore=tests/gates
+
+gates: unit
+	OMP_NUM_THREADS=1 $(PY) -m pytest -q -n auto tests/gates
+
+serve: $(READY)
+	@$(BOOK) serve --device $(DEVICE) --jobs $(JOBS) --port $(PORT)
+
+# JupyterLab opens Markdown as text unless its settings say otherwise; these are for this folder.
+lab: $(READY)
+	@mkdir -p _build/lab/labconfig
+	@$(PY) -m jupytext_config \
+	  --settings-file _build/lab/labconfig/default_setting_overrides.json \
+	  set-default-viewer markdown myst
+	JUPYTER_CONFIG_PATH='$(CURDIR)/_build/lab' $(PY) -m jupyterlab book
+
+bench: $(READY)
+	$(PY) benchmarks/build.py
+
+# Plain pins: no index, no hashes (torch's differ between indexes), no local version such as +cpu.
+# The CPU-only index resolves to the same versions without the CUDA packages of one platform.
+LOCK_INDEX := $(or $(TORCH_INDEX),https://download.pytorch.org/whl/cpu)
+lock: $(READY)
+	@$(PY) -c 'import piptools' 2>/dev/null || $(PY) -m pip install -q pip-tools
+	$(PY) -m piptools compile -q --all-extras --strip-extras --no-header --no-emit-options \
+	  --no-emit-index-url --no-emit-trusted-host --no-emit-find-links \
+	  --extra-index-url '$(LOCK_INDEX)' $(LOCK_FLAGS) -o requirements.txt.new pyproject.toml
+	@{ sed -n '/^#/!q;p' requirements.txt; \
+	  sed -e 's/^\([A-Za-z0-9._-]*==[0-9][^ +]*\)+[^ ]*/\1/' -e '/^$$/,$$d' requirements.txt.new; \
+	  sed -n "/^# The book's own/,\$$p" requirements.txt; \
+	} > requirements.txt.lock
+	@rm requirements.txt.new && mv requirements.txt.lock requirements.txt
+
+clean:
+	@rm -rf _build
+
+# The stamp holds what was installed, so that a new time stamp alone installs nothing.
+$(VENV)/.installed: requirements.txt pyproject.toml
+	@set -e; sum=`cat requirements.txt pyproject.toml | cksum`; \
+	if [ "`cat $@ 2>/dev/null`" != "$$sum" ]; then \
+	  $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11 ...")'; \
+	  [ -x $(VENV)/bin/python ] || $(PYTHON) -m venv $(VENV); \
+	  echo 'installing requirements.txt into $(VENV) (once)'; \
+	  $(PY) -m pip install -q --disable-pip-version-check -r requirements.txt \
+	    $(if $(TORCH_INDEX),--extra-index-url '$(TORCH_INDEX)'); \
+	fi; \
+	echo "$$sum" > $@
+
+# With the Python at hand: say what it lacks, install nothing.
+needs:
+	@$(BOOK) needs --groups plots,referees,book$(if $(filter test unit gates,$(MAKECMDGOALS)),$(COMMA)test)$(if $(filter lab,$(MAKECMDGOALS)),$(COMMA)lab)
+
+COMMA := ,
