@@ -7,8 +7,11 @@ script, when printed and when a link leads into them.
 
 from __future__ import annotations
 
+import ast
 import json
+import re
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -146,6 +149,100 @@ class InThisChapter(SphinxDirective):
         return links
 
 
+def module_summary(name: str) -> str:
+    """Return the first line of a module's docstring, without importing it.
+
+    Parameters
+    ----------
+    name : str
+        Full name of the module.
+
+    Raises
+    ------
+    ModuleNotFoundError
+        If there is no such module.
+    """
+    spec = find_spec(name)
+    if spec is None or spec.origin is None:
+        raise ModuleNotFoundError(f"no module named {name}")
+    docstring = ast.get_docstring(ast.parse(Path(spec.origin).read_text(encoding="utf-8"))) or ""
+    return docstring.partition("\n")[0]
+
+
+class ApiModules(SphinxDirective):
+    """The modules of the library that have a page beside this one, each with its first line."""
+
+    def run(self) -> list[nodes.Node]:
+        """Return the list."""
+        folder = self.env.docname.rpartition("/")[0]
+        names = sorted(
+            page.rpartition("/")[2]
+            for page in self.env.found_docs
+            if page.startswith(f"{folder}/") and page != self.env.docname
+        )
+        items = nodes.definition_list(classes=["api-modules"])
+        for name in names:
+            summary = module_summary(f"mathdl.{name}")
+            self.env.note_dependency(find_spec(f"mathdl.{name}").origin)
+            link = addnodes.pending_xref(
+                "",
+                nodes.literal("", f"mathdl.{name}"),
+                refdomain="std",
+                reftype="doc",
+                reftarget=f"/{folder}/{name}",
+                refdoc=self.env.docname,
+                refexplicit=True,
+                refwarn=True,
+            )
+            text, messages = self.parse_inline(summary.replace("``", "`"), lineno=self.lineno)
+            items += nodes.definition_list_item(
+                "",
+                nodes.term("", "", link),
+                nodes.definition("", nodes.paragraph("", "", *text, *messages)),
+            )
+        return [items]
+
+
+def plain_docstring(lines: list[str]) -> list[str]:
+    r"""Return the lines of a docstring so that reStructuredText reads them as they look.
+
+    Absolute values are no substitutions, and references are numbered within one docstring only.
+
+    Parameters
+    ----------
+    lines : list of str
+        A docstring.
+
+    Examples
+    --------
+    >>> plain_docstring(["Return |x| as in [1]_, see ``a | b``.", ".. [1] Knuth."])
+    ['Return \\|x\\| as in [1], see ``a | b``.', '[1] Knuth.']
+    """
+    plain = []
+    example = reference = False
+    for line in lines:
+        example = line.lstrip().startswith(">>>") or (example and bool(line.strip()))
+        if example:
+            plain.append(line)
+            continue
+        started = re.match(r"\s*\.\. (?=\[\d+\])", line)
+        reference = bool(started) or (reference and bool(line.strip()))
+        if reference:  # a reference's later lines are indented under its mark
+            line = line[started.end() :] if started else line.lstrip()
+        parts = re.split(r"(``.*?``|`[^`]*`)", line)
+        for place in range(0, len(parts), 2):
+            parts[place] = re.sub(r"(\[\d+\])_", r"\1", parts[place]).replace("|", r"\|")
+        plain.append("".join(parts))
+    return plain
+
+
+def process_docstring(
+    app: Sphinx, what: str, name: str, object_: Any, options: Any, lines: list[str]
+) -> None:
+    """Hand autodoc the docstring as it looks."""
+    lines[:] = plain_docstring(lines)
+
+
 def drop_repeated_ids(app: Sphinx, doctree: nodes.document, docname: str) -> None:
     """Take away the ids that every theorem, exercise and solution has alike."""
     for section in doctree.findall(nodes.section):
@@ -183,6 +280,9 @@ def open_solutions_natively(app: Sphinx) -> None:
 def setup(app: Sphinx) -> dict[str, Any]:
     """Register the directives and checks of the page kit."""
     app.add_directive("in-this-chapter", InThisChapter)
+    app.add_directive("api-modules", ApiModules)
+    if "sphinx.ext.autodoc" in app.extensions:
+        app.connect("autodoc-process-docstring", process_docstring, priority=100)
     app.connect("builder-inited", open_solutions_natively)
     app.connect("source-read", check_header)
     app.connect("doctree-resolved", drop_repeated_ids)

@@ -12,9 +12,10 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from docutils import nodes
-from mathdl.checks import CHECK_MIME
 from myst_nb.core import render
 from sphinx import addnodes
+
+from mathdl.checks import CHECK_MIME
 
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
