@@ -14,6 +14,7 @@ import contextlib
 import logging
 import math
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -21,6 +22,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -37,7 +39,7 @@ from .findings import Finding, findings_of
 from .kernels import open_kernels, preloads
 from .pages import toc_docnames
 from .results import Measured, Result, Store
-from .running import Run, code_cells, run_page, runs
+from .running import Failure, Run, code_cells, run_page, runs
 
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
@@ -107,6 +109,7 @@ def device() -> str:
     return os.environ.get("MATHDL_DEVICE") or "cpu"
 
 
+@cache
 def describe_device(name: str) -> str:
     """Return the exact device behind ``cuda`` or ``mps``.
 
@@ -155,9 +158,50 @@ def measured(root: Path) -> dict[str, Measured]:
 # ---- executing -----------------------------------------------------------------------------
 
 
+def bring_up_to_date(
+    tasks: Sequence[Task],
+    store: Store,
+    *,
+    workers: int,
+    anew: bool = False,
+    stream: TextIO | None = None,
+) -> dict[str, tuple[Result, Failure | None]]:
+    """Return the result of every page: the one that is kept if it is still good, or a new one.
+
+    Parameters
+    ----------
+    tasks : sequence of Task
+        The pages.
+    store : Store
+        Where results are kept.
+    workers : int
+        How many pages run at a time.
+    anew : bool
+        Run them all, whatever is kept.
+    stream : file, optional
+        Where progress is shown.
+
+    Returns
+    -------
+    dict
+        For each docname its result, and where and why it stopped if it did.
+    """
+    done: dict[str, tuple[Result, Failure | None]] = {}
+    needed = []
+    for task in tasks:
+        kept = None if anew else store.load(task.docname, task.key)
+        if kept is None and not any(map(runs, code_cells(task.notebook))):  # text only
+            kept = store.keep(task.docname, task.key, Run(task.notebook))
+        if kept is None:
+            needed.append(task)
+        else:
+            done[task.docname] = kept, None
+    return done | execute(needed, store, workers=workers, stream=stream)
+
+
 def execute(
     tasks: Sequence[Task], store: Store, *, workers: int, stream: TextIO | None = None
-) -> dict[str, tuple[Result, Run]]:
+) -> dict[str, tuple[Result, Failure | None]]:
     """Execute pages, the longest first, and keep their results.
 
     Parameters
@@ -174,7 +218,7 @@ def execute(
     Returns
     -------
     dict
-        For each docname its result and its run.
+        For each docname its result, and where and why it stopped if it did.
 
     Raises
     ------
@@ -209,9 +253,9 @@ async def _execute(
     workers: int,
     progress: Progress,
     terminated: list[int],
-) -> dict[str, tuple[Result, Run]]:
+) -> dict[str, tuple[Result, Failure | None]]:
     queue = list(reversed(order))
-    done: dict[str, tuple[Result, Run]] = {}
+    done: dict[str, tuple[Result, Failure | None]] = {}
     code = "\n".join(cell.source for task in order for cell in code_cells(task.notebook))
     progress.show()
     with _terminable(terminated):
@@ -228,7 +272,7 @@ async def _execute(
                         root=store.root,
                         limit=task.limit,
                     )
-                    done[task.docname] = store.keep(task.docname, task.key, run), run
+                    done[task.docname] = store.keep(task.docname, task.key, run), run.failure
                     progress.finish(task.docname, run)
 
             async with asyncio.TaskGroup() as group:
@@ -294,7 +338,7 @@ class Progress:
         now = time.monotonic()
         running = ", ".join(f"{name} {now - since:.0f} s" for name, since in self._running.items())
         line = f"[{self._done}/{self._total}] {now - self._began:.0f} s: {running or 'starting'}"
-        width = os.get_terminal_size(self._stream.fileno()).columns or 80
+        width = shutil.get_terminal_size().columns
         self._stream.write(f"\r\x1b[K{line[: width - 1]}")
         self._stream.flush()
 
@@ -386,22 +430,18 @@ def _execute_ahead(app: Sphinx) -> None:
     docnames = toc_docnames(root)
     store.tidy(docnames)
     tasks = list(_tasks(app, root, docnames, surroundings))
-    anew = app.env.mystnb_config.execution_mode == "force"
-    kept = {} if anew else {task.docname: store.load(task.docname, task.key) for task in tasks}
-    needed = [task for task in tasks if kept.get(task.docname) is None]
-    for task in needed:
-        if not any(map(runs, code_cells(task.notebook))):  # text only
-            kept[task.docname] = store.keep(task.docname, task.key, Run(task.notebook))
-    needed = [task for task in needed if kept.get(task.docname) is None]
-    ran = execute(needed, store, workers=jobs(app.config.mathdl_jobs))
+    done = bring_up_to_date(
+        tasks,
+        store,
+        workers=jobs(app.config.mathdl_jobs),
+        anew=app.env.mystnb_config.execution_mode == "force",
+    )
     for task in tasks:
-        result, run = ran.get(task.docname) or (kept[task.docname], None)
+        result, failure = done[task.docname]
         _ahead[task.path] = result
-        if run is not None and run.failure is not None:
-            findings_of(app).append(_finding(task, run.failure))
-    app._mathdl_digests = {
-        task.docname: result.digest for task in tasks if (result := _ahead[task.path])
-    }
+        if failure is not None:
+            findings_of(app).append(_finding(task, failure))
+    app._mathdl_digests = {name: result.digest for name, (result, _) in done.items()}
 
 
 def _tasks(
@@ -444,7 +484,7 @@ def _page_config(env: BuildEnvironment, notebook: NotebookNode) -> Any:
         return env.mystnb_config
 
 
-def _finding(task: Task, failure: tuple[int, str]) -> Finding:
+def _finding(task: Task, failure: Failure) -> Finding:
     number, message = failure
     cells = code_cells(task.notebook)
     if number == 0:

@@ -28,6 +28,9 @@ ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 ARROW = re.compile(r"^-+> ?\d*\s*\S")
 
 
+Failure = tuple[int, str]
+
+
 class KernelDied(RuntimeError):
     """The kernel ended while it was needed."""
 
@@ -42,7 +45,7 @@ class Run:
         The page with the outputs of the cells that ran.
     seconds : dict of int to float
         Wall time of each cell that ran, by its number.
-    failure : tuple of (int, str) or None
+    failure : Failure or None
         Number of the code cell at which the page stopped (from 1; 0: before the first), and why.
     files : list of str
         Absolute paths of what the kernel had read, see `kernels.files_read`.
@@ -56,7 +59,7 @@ class Run:
 
     notebook: NotebookNode
     seconds: dict[int, float] = field(default_factory=dict)
-    failure: tuple[int, str] | None = None
+    failure: Failure | None = None
     files: list[str] = field(default_factory=list)
     started: float = field(default_factory=time.time)
     duration: float = 0.0
