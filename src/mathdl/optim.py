@@ -157,8 +157,9 @@ def clip_grad_norm(
 ) -> tuple[Any, NDArray]:
     r"""Scale gradients down to a common norm of at most `max_norm`.
 
-    All gradients are multiplied by :math:`\min(1, \text{max_norm} / (\lVert g\rVert_p + 10^{-6}))`,
-    where the norm is that of all of them strung together.
+    All gradients are multiplied by
+    :math:`\min(1, \text{max\_norm} / (\lVert g\rVert_p + 10^{-6}))`, where the norm is that of
+    all of them strung together.
 
     Parameters
     ----------
