@@ -14,6 +14,8 @@ PYTHON = {"python", "python3", "py", "py3", "ipython", "ipython3", "pycon", "pyc
 # Languages under which Python would pass unseen.
 PLAIN = {"", "default", "none", "text", "txt", "plain", "output", "console"}
 CLAIM_LABEL = re.compile(r"(?:eq|def)(?:-[a-z0-9]+)+")
+# What myst-parser labels a numbered amsmath environment with.
+UNNAMED = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 TEX_NUMBER = re.compile(r"\\(?:tag\*?|label)\s*\{")
 NOT_RUN = "not-run"
 
@@ -104,6 +106,8 @@ def equation_findings(docname: str, doctree: nodes.document) -> Iterator[Finding
     for block in doctree.findall(nodes.math_block):
         tex = block.astext()
         label = block.get("label")
+        if label and UNNAMED.fullmatch(label):
+            label = None
         numbered = block.get("number") is not None or block.get("numbered")
         where = f"line {block.line or '?'}"
         if TEX_NUMBER.search(tex):
@@ -146,8 +150,10 @@ def heading_findings(docname: str, doctree: nodes.document, labels: set[str]) ->
         Ids in this page that a label, not a title, made.
     """
     for section in doctree.findall(nodes.section):
+        if section.first_child_matching_class(nodes.title) is None:
+            continue  # the body of a theorem, exercise or solution
         if not any(name.startswith("sec-") and name in labels for name in section["ids"]):
-            title = next(iter(section.findall(nodes.title)), section)
+            title = next(iter(section.findall(nodes.title)))
             slug = nodes.make_id(title.astext()) or "name"
             yield Finding(
                 "headings",
