@@ -23,7 +23,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import source_from_cache
@@ -172,7 +172,8 @@ async def open_kernels(
     opened: ForkServer | Spawner | None = None
     try:
         if can_fork() if fork is None else fork:
-            opened = ForkServer(folder, root, list(packages))
+            modules = [module for package in packages for module in PRELOADS[package]]
+            opened = ForkServer(folder, root, modules)
             if not await opened.ready():  # a package has started a thread, or crashes on import
                 await opened.close()
                 opened = None
@@ -188,7 +189,7 @@ async def open_kernels(
 class ForkServer:
     """The parent process of forked kernels, seen from the process that asks for them."""
 
-    def __init__(self, folder: Path, root: Path, packages: list[str]) -> None:
+    def __init__(self, folder: Path, root: Path, modules: Sequence[str]) -> None:
         self._folder = folder
         self._root = root
         self._count = 0
@@ -197,7 +198,7 @@ class ForkServer:
         loop = asyncio.get_running_loop()
         self._hello: asyncio.Future[bool] = loop.create_future()
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "mathdl_book.kernels", "serve", *packages],
+            [sys.executable, "-m", "mathdl_book.kernels", "serve", *modules],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             cwd=folder,
@@ -358,8 +359,8 @@ def _specification(folder: Path, number: int, cwd: Path, root: Path) -> dict[str
 # ---- in the process that forks -------------------------------------------------------------
 
 
-def serve(packages: Iterable[str]) -> dict[str, Any] | None:
-    """Import the packages, then fork a kernel for every line on standard input.
+def serve(modules: Iterable[str]) -> dict[str, Any] | None:
+    """Import the modules, then fork a kernel for every line on standard input.
 
     Returns
     -------
@@ -367,10 +368,9 @@ def serve(packages: Iterable[str]) -> dict[str, Any] | None:
         In each forked child the line that asked for it; in the server None, once standard
         input has closed and every kernel has been killed.
     """
-    for package in packages:
-        for module in PRELOADS[package]:
-            with contextlib.suppress(ImportError):  # the page that needs it will say so
-                import_module(module)
+    for module in modules:
+        with contextlib.suppress(ImportError):  # the page that needs it will say so
+            import_module(module)
     import_module("ipykernel.kernelapp")
     import_module("ipykernel.ipkernel")
     gc.collect()
@@ -547,7 +547,7 @@ def files_read(root: str, wait: float = 2.0) -> str:
 
 
 def main(arguments: list[str]) -> None:
-    """Run as a process: ``serve PACKAGE …`` or ``run SPECIFICATION``."""
+    """Run as a process: ``serve MODULE …`` or ``run SPECIFICATION``."""
     command, *rest = arguments
     spec = serve(rest) if command == "serve" else json.loads(rest[0])
     if spec is not None:

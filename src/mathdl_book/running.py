@@ -195,6 +195,8 @@ class Session:
         call = f"__import__('mathdl_book.kernels').kernels.files_read({str(root)!r})"
         request = self._client.execute("", silent=True, user_expressions={"files": call})
         self._idle[request] = asyncio.Event()
+        if self._cells:  # what its threads say until they end counts as said by the last cell
+            self._cells[request] = list(self._cells.values())[-1]
         reply = await self._unless_dead(self._finish(request), START_LIMIT)
         found = reply["content"]["user_expressions"]["files"]
         if found["status"] != "ok":
@@ -254,7 +256,7 @@ class Session:
                 return message
 
     async def _listen(self) -> None:
-        """Take in outputs, also those of a thread that outlives its cell."""
+        """Take in outputs, also those that come after their cell has ended."""
         while True:
             message = await self._client.get_iopub_msg()
             request = message["parent_header"].get("msg_id")
