@@ -232,7 +232,7 @@ def test_identities(x):
 def test_shapes_and_dtypes_are_kept(shape, dtype):
     """Empty arrays, and axes of length 0 and 1, included."""
     x = np.ones(shape, dtype)
-    for name, options, _ in ELEMENTWISE + [("softmax", {}, None), ("log_softmax", {}, None)]:
+    for name, options, _ in [*ELEMENTWISE, ("softmax", {}, None), ("log_softmax", {}, None)]:
         f, vjp = pair(name, options)
         for y in (f(x), vjp(x, x)):
             assert y.shape == shape and y.dtype == dtype, name
