@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 import imagesize
 from docutils import nodes
 
+from mathdl.plots import MARK
+
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
     from sphinx.config import Config
@@ -54,16 +56,20 @@ def svg_size(text: str) -> tuple[int, int] | None:
 
 
 @lru_cache(maxsize=4096)
-def _image_size(path: str, _changed: int) -> tuple[int, int] | None:
+def _image_facts(path: str, _changed: int) -> tuple[tuple[int, int] | None, bool]:
+    """Return an image's size, and whether it follows the reader's theme."""
     if path.endswith(".svg"):
         with open(path, encoding="utf-8") as file:
-            return svg_size(file.read(4000))
+            head = file.read(8000)
+        return svg_size(head), f'id="{MARK}"' in head
     size = imagesize.get(path)
-    return size if min(size) > 0 else None
+    return (size if min(size) > 0 else None), False
 
 
 def with_sizes(body: str, paths: dict[str, Path]) -> str:
     """Return a page's HTML with width and height on every image that lacks them.
+
+    A figure that follows the reader's theme is marked as such, so that the theme leaves it alone.
 
     Parameters
     ----------
@@ -76,15 +82,17 @@ def with_sizes(body: str, paths: dict[str, Path]) -> str:
     def sized(match: re.Match[str]) -> str:
         tag = match[0]
         source = re.search(r'\ssrc="([^"]+)"', tag)
-        if source is None or re.search(r"\s(width|height)=|style=\"[^\"]*(width|height)", tag):
-            return tag
-        path = paths.get(html.unescape(source[1]).rpartition("/")[2])
+        path = paths.get(html.unescape(source[1]).rpartition("/")[2]) if source else None
         if path is None or not path.is_file():
             return tag
-        size = _image_size(str(path), path.stat().st_mtime_ns)
-        if size is None:
-            return tag
-        return f'<img width="{size[0]}" height="{size[1]}" decoding="async"{tag[4:]}'
+        size, themed = _image_facts(str(path), path.stat().st_mtime_ns)
+        if themed:  # the theme darkens other images and puts a card behind them
+            tag = re.sub(r'\sclass="', ' class="dark-light ', tag, count=1)
+            if "dark-light" not in tag:
+                tag = f'<img class="dark-light"{tag[4:]}'
+        if size and not re.search(r"\s(width|height)=|style=\"[^\"]*(width|height)", tag):
+            tag = f'<img width="{size[0]}" height="{size[1]}" decoding="async"{tag[4:]}'
+        return tag
 
     return re.sub(r"<img\s[^>]*>", sized, body)
 
@@ -136,6 +144,7 @@ def finish_page(
 ) -> None:
     """Finish one page before its template is filled."""
     without_thebe(context)
+    context["default_mode"] = context.get("default_mode") or "auto"
     if "body" in context:
         root = Path(app.srcdir)
         paths = {name: root / uri for uri, name in app.builder.images.items()}
