@@ -83,6 +83,7 @@ def style() -> dict[str, Any]:
         "font.family": "DejaVu Sans",
         "font.size": 10.0,
         "axes.titlesize": 10.0,
+        "axes.labelsize": 12.0,
         "mathtext.fontset": "cm",
         "image.cmap": FIELD_COLORMAP,
         "figure.figsize": (6.0, 3.4),

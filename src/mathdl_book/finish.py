@@ -113,6 +113,23 @@ def scrolling_tables(body: str) -> str:
     return re.sub(r"</table>", "</table></div>", opened) if opened != body else body
 
 
+def with_permalinks(body: str) -> str:
+    """Return a page's HTML with a link to itself in the title of every labelled box.
+
+    Parameters
+    ----------
+    body : str
+        HTML of the page.
+    """
+    return re.sub(
+        r'(<div class="(?:proof|exercise)\b[^"]*" id="([^"]+)">\s*'
+        r'<p class="admonition-title">.*?)</p>',
+        r'\1<a class="headerlink" href="#\2" title="Link to this">#</a></p>',
+        body,
+        flags=re.DOTALL,
+    )
+
+
 def without_thebe(context: dict[str, Any]) -> None:
     """Take thebe's scripts out of a page about to be written.
 
@@ -148,7 +165,7 @@ def finish_page(
     if "body" in context:
         root = Path(app.srcdir)
         paths = {name: root / uri for uri, name in app.builder.images.items()}
-        context["body"] = with_sizes(scrolling_tables(context["body"]), paths)
+        context["body"] = with_sizes(scrolling_tables(with_permalinks(context["body"])), paths)
 
 
 def write_front_door(app: Sphinx, exception: Exception | None) -> None:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 SCHEMA = Path(__file__).parent / "static" / "schemas" / "front-matter.schema.json"
 DIFFICULTY = {1: "first steps", 2: "standard", 3: "demanding"}
 # Ids that sphinx-proof and sphinx-exercise give to every one of their boxes alike.
-REPEATED_IDS = frozenset({"proof-content", "exercise-content", "solution-content"})
+REPEATED_IDS = frozenset({"proof", "proof-content", "exercise-content", "solution-content"})
 
 logger = logging.getLogger(__name__)
 
@@ -114,12 +114,11 @@ class InThisChapter(SphinxDirective):
         for objective in objectives:
             text, messages = self.parse_inline(objective["text"], lineno=self.lineno)
             line = nodes.paragraph("", "", *text, *messages)
+            title = line.astext()
             level = nodes.inline("", objective["level"], classes=["bloom"])
             line += [nodes.Text(" "), level]
             item = nodes.list_item("", line, ids=[objective["id"]])
-            domain.note_hyperlink_target(
-                objective["id"], self.env.docname, objective["id"], objective["text"]
-            )
+            domain.note_hyperlink_target(objective["id"], self.env.docname, objective["id"], title)
             items += item
         return items
 
@@ -244,10 +243,10 @@ def process_docstring(
 
 
 def drop_repeated_ids(app: Sphinx, doctree: nodes.document, docname: str) -> None:
-    """Take away the ids that every theorem, exercise and solution has alike."""
-    for section in doctree.findall(nodes.section):
-        if REPEATED_IDS.intersection(section["ids"]):
-            section["ids"] = [name for name in section["ids"] if name not in REPEATED_IDS]
+    """Take away the ids that every proof, theorem, exercise and solution has alike."""
+    for element in doctree.findall(nodes.Element):
+        if REPEATED_IDS.intersection(element.get("ids", ())) and not element.get("names"):
+            element["ids"] = [name for name in element["ids"] if name not in REPEATED_IDS]
 
 
 def visit_solution(self: HTML5Translator, node: nodes.Element) -> None:

@@ -423,6 +423,11 @@ def ledger_nodes(app: Sphinx, page: str) -> list[nodes.Node]:
     def uri(target: str, anchor: str) -> str:
         return f"{app.builder.get_relative_uri(page, target)}#{anchor}"
 
+    def page_link(target: str) -> nodes.reference:
+        link = _link("", app.builder.get_relative_uri(page, target))
+        link[:] = [child.deepcopy() for child in app.env.titles[target].children]
+        return link
+
     def environment(record: Mapping[str, Any]) -> str:
         versions = ", ".join(f"{k} {v}" for k, v in sorted(record.get("versions", {}).items()))
         return environments.setdefault(versions, chr(ord("A") + len(environments)))
@@ -436,15 +441,14 @@ def ledger_nodes(app: Sphinx, page: str) -> list[nodes.Node]:
         return [
             _cell(_link(f"{mark} {record['kind']}", uri(item.page, item.anchor))),
             _cell(routes or "direct"),
-            _cell(scientific(record["worst_error"]), classes=["number"]),
-            _cell(scientific(record["tolerance"]), classes=["number"]),
+            _cell(f"{scientific(record['worst_error'])} of {scientific(record['tolerance'])}"),
             _cell(f"{record['points']:,}", classes=["number"]),
             _cell(f"{record['device']}, {record['dtype']}"),
             _cell(f"{1000 * record['duration']:.1f} ms", classes=["number"]),
             _cell(environment(record)),
         ]
 
-    head = ["Check", "Routes and their errors", "Worst error", "Tolerance", "Points"]
+    head = ["Check", "Routes and their errors", "Worst error of tolerance", "Points"]
     head += ["Ran on", "Took", "With"]
     result: list[nodes.Node] = []
     by_page: dict[str, list[nodes.row]] = {}
@@ -469,10 +473,7 @@ def ledger_nodes(app: Sphinx, page: str) -> list[nodes.Node]:
         for place, item in enumerate(checks):
             rows.append(nodes.row("", *([claim] if place == 0 else []), *check_cells(item)))
     for target, rows in by_page.items():
-        title = app.env.titles[target].astext()
-        result.append(
-            nodes.rubric("", "", _link(title, app.builder.get_relative_uri(page, target)))
-        )
+        result.append(nodes.rubric("", "", page_link(target)))
         result.append(_table(["Claim", *head], rows, ["ledger"]))
     others = [
         item
@@ -485,12 +486,7 @@ def ledger_nodes(app: Sphinx, page: str) -> list[nodes.Node]:
         rows = [
             nodes.row(
                 "",
-                _cell(
-                    _link(
-                        app.env.titles[item.page].astext(),
-                        app.builder.get_relative_uri(page, item.page),
-                    )
-                ),
+                _cell(page_link(item.page)),
                 *check_cells(item),
             )
             for item in others
