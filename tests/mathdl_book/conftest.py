@@ -86,7 +86,8 @@ class TinyBook:
 
     def jupyter_book(self, env: dict[str, str] | None = None):
         """Build as `jupyter-book build . -n -W --keep-going` does."""
-        return self.run("-m", "jupyter_book", "build", ".", "-n", "-W", "--keep-going", env=env)
+        start = "from jupyter_book.cli.main import main; main()"
+        return self.run("-c", start, "build", ".", "-n", "-W", "--keep-going", env=env)
 
     def findings(self) -> str:
         return (self.root / "_build" / "findings.txt").read_text()
