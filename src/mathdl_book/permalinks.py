@@ -123,7 +123,7 @@ def permalink_findings(
             findings.append(
                 finding(
                     docname,
-                    "",
+                    "the page",
                     f"the page was published and is gone; add to redirects in {FILE}: "
                     f"'{docname}: <its new document name>'",
                 )

@@ -18,6 +18,7 @@ from __future__ import annotations
 import json
 import logging
 import pickle
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +34,8 @@ from mathdl_book.pages import Page
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
     from sphinx.config import Config
+
+MANY = 5  # places at which the same finding is told as one
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
@@ -58,6 +61,7 @@ def _begin(app: Sphinx, config: Config) -> None:
     values = {name: getattr(config, name, None) for name in names}
     findings_of(app).extend([*building.config_findings(values), *building.here_findings()])
     building.forget_unless_green(Path(app.doctreedir))
+    _report_file(app).unlink(missing_ok=True)
 
 
 def _judge(app: Sphinx, error: Exception | None) -> None:
@@ -69,7 +73,7 @@ def _judge(app: Sphinx, error: Exception | None) -> None:
     try:
         findings += _findings(app, finished=error is None)
         findings += app._mathdl_warnings.findings()
-        if app._warncount and not app._mathdl_warnings.warnings:
+        if app._warncount > app._mathdl_warnings.seen:
             message = f"{app._warncount} warnings before the gates were ready; see above"
             findings.append(Finding("warnings", "the build", "", message))
     except BaseException:
@@ -80,14 +84,38 @@ def _judge(app: Sphinx, error: Exception | None) -> None:
         return
     building.forget(Path(app.doctreedir))
     report = sorted(dict.fromkeys(findings))
-    print("\n" + "\n".join(f"✗ {finding}" for finding in report), flush=True)
-    (Path(app.outdir).parent / "findings.json").write_text(
+    print("\n" + "\n".join(f"✗ {line}" for line in report_lines(report)))
+    _report_file(app).write_text(
         json.dumps([vars(finding) for finding in report], indent=1, ensure_ascii=False) + "\n",
         encoding="utf-8",
     )
     counted = f"{len(report)} finding{'s' if len(report) > 1 else ''}"
     print(f"{counted}: the book is refused", flush=True)
     app.statuscode = 1  # the exit code; raising would bury the findings under a traceback
+
+
+def report_lines(findings: list[Finding]) -> Iterator[str]:
+    """Yield a line for each finding; what is wrong on many pages alike is said once.
+
+    Parameters
+    ----------
+    findings : list of Finding
+        All findings, in order.
+    """
+    alike: dict[tuple[str, str], list[Finding]] = {}
+    for finding in findings:
+        alike.setdefault((finding.gate, finding.message), []).append(finding)
+    for group in alike.values():
+        shown = group if len(group) <= MANY else group[:1]
+        yield from map(str, shown)
+        if len(shown) < len(group):
+            rest = f"{len(group) - 1} more places, as on {group[1].page}"
+            yield f"[{group[0].gate}] the same in {rest}"
+
+
+def _report_file(app: Sphinx) -> Path:
+    """Return the file in which CI finds the findings of a refused build."""
+    return Path(app.outdir).parent / "findings.json"
 
 
 def _findings(app: Sphinx, finished: bool) -> list[Finding]:
@@ -106,14 +134,14 @@ def _findings(app: Sphinx, finished: bool) -> list[Finding]:
             continue
         path = executed / f"{docname}.ipynb"
         notebook = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
-        ran = notebooks.notebook_findings(docname, cells, notebook)
-        found += [f for f in ran if f.gate != "cells" or docname not in told]
+        if finished or notebook:
+            found += notebooks.notebook_findings(docname, cells, notebook, told=docname in told)
         records += notebooks.records_in(docname, cells, notebook)
     found += pages.unbuilt_findings(root, set(env.found_docs))
     found += notebooks.record_findings(records)
-    found += notebooks.claim_findings(ledger.claims(env), records)
     if not finished:
         return found
+    found += notebooks.claim_findings(ledger.claims(env), records)
     labels = env.domaindata["std"]["anonlabels"]
     for docname in sorted(env.found_docs):
         of_page = [target for place, target in labels.values() if place == docname]

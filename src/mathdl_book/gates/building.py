@@ -19,6 +19,8 @@ from mathdl_book.findings import Finding
 ALLOWED_SUPPRESSIONS = {
     "myst.domains": "Jupyter Book's own default: domains without Markdown link support",
 }
+# The lexer of tracebacks stumbles over messages of several lines; the error itself is a finding.
+TRACEBACK_LEXER = ' as "ipythontb" resulted in an error'
 GREEN = "mathdl-green"
 
 
@@ -105,10 +107,14 @@ class WarningCounter(logging.Handler):
     def __init__(self, root: Path) -> None:
         super().__init__(logging.WARNING)
         self.root = root
+        self.seen = 0
         self.warnings: dict[tuple[str, str], None] = {}  # (place, message): each once, in order
 
     def emit(self, record: logging.LogRecord) -> None:
         """Keep a warning."""
+        self.seen += 1
+        if TRACEBACK_LEXER in record.getMessage():
+            return
         kind, detail = getattr(record, "type", None), getattr(record, "subtype", None)
         if is_suppressed_warning(kind or "", detail or "", list(ALLOWED_SUPPRESSIONS)):
             return

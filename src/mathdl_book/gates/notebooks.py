@@ -35,7 +35,9 @@ class Record:
     data: Any
 
 
-def notebook_findings(docname: str, cells: list[Cell], notebook: Mapping | None) -> list[Finding]:
+def notebook_findings(
+    docname: str, cells: list[Cell], notebook: Mapping | None, *, told: bool = False
+) -> list[Finding]:
     """Return what the gates object to in the execution of one page.
 
     Parameters
@@ -46,6 +48,8 @@ def notebook_findings(docname: str, cells: list[Cell], notebook: Mapping | None)
         The code cells of its source.
     notebook : mapping, optional
         The executed notebook (nbformat 4), None if there is none.
+    told : bool
+        Whether it is known already which cell stopped the page.
     """
 
     def finding(where: str, message: str) -> Finding:
@@ -71,11 +75,13 @@ def notebook_findings(docname: str, cells: list[Cell], notebook: Mapping | None)
         errors = [output for output in run["outputs"] if output["output_type"] == "error"]
         deliberate = "raises-exception" in cell.tags
         for error in errors:
-            failed_check = error.get("ename") == "CheckFailed"
-            if not deliberate or failed_check:
-                what = f"{error.get('ename')}: {error.get('evalue')}"
-                findings.append(finding(cell.where, f"ended in error: {_short(what)}"))
-                stopped = stopped or (None if deliberate else cell)
+            if deliberate and error.get("ename") != "CheckFailed":
+                continue
+            if not deliberate:
+                stopped = stopped or cell
+            if deliberate or not told:
+                what = _short(f"{error.get('ename')}: {error.get('evalue')}")
+                findings.append(finding(cell.where, f"ended in error: {what}"))
         if run.get("execution_count") is None and not errors:
             idle.append(cell)
         elif deliberate and not errors:
@@ -86,7 +92,7 @@ def notebook_findings(docname: str, cells: list[Cell], notebook: Mapping | None)
             if output["output_type"] == "stream" and output["name"] == "stderr":
                 text = _short(_text(output["text"]))
                 findings.append(finding(cell.where, f"wrote to stderr: {text}; mend what warns"))
-    if idle:
+    if idle and not told:
         numbers = ", ".join(str(cell.number) for cell in idle)
         why = f", as {stopped.where} stopped the page" if stopped else ""
         findings.append(finding(f"cell {numbers}", f"did not run{why}; every cell of a page runs"))

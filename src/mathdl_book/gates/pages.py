@@ -73,6 +73,7 @@ FORBIDDEN_IMPORTS = {
     "importlib": HIDES,
     "IPython.utils.capture": SWALLOWS,
 }
+PRIVATE = re.compile(r"_(?!_)")
 # Which libraries need which tag, so that the browser knows what it cannot run.
 TAG_OF_LIBRARY = {"torch": "torch", "scipy": "scipy", "sklearn": "scipy"}
 
@@ -100,12 +101,15 @@ class Cell:
         The code.
     metadata : dict
         The cell's options; ``tags`` among them.
+    code_line : int
+        Line of the page before the code's first, which is later by the options.
     """
 
     number: int
     line: int
     source: str
     metadata: dict[str, Any] = field(default_factory=dict)
+    code_line: int = 0
 
     @property
     def tags(self) -> set[str]:
@@ -135,9 +139,17 @@ def read_cells(page: Page) -> list[Cell]:
         (line, c) for line, c in zip(lines, notebook.cells, strict=True) if c.cell_type == "code"
     ]
     return [
-        Cell(number, line, cell.source, dict(cell.metadata))
+        Cell(number, line, cell.source, dict(cell.metadata), _code_line(page.text, line))
         for number, (line, cell) in enumerate(code, start=1)
     ]
+
+
+def _code_line(text: str, line: int) -> int:
+    """Return the line before the code of a cell whose fence opens on a line, both from 1."""
+    below = text.splitlines()[line:]
+    if below and below[0].strip() == "---":
+        return line + 1 + next((n for n, x in enumerate(below[1:], 1) if x.strip() == "---"), 0)
+    return line + next((n for n, x in enumerate(below) if not x.lstrip().startswith(":")), 0)
 
 
 def page_findings(page: Page) -> list[Finding]:
@@ -158,7 +170,7 @@ def page_findings(page: Page) -> list[Finding]:
     imported: dict[str, str] = {}
     for cell in cells:
         for line, message in cell_messages(cell, libraries, imported):
-            place = f"cell {cell.number} (line {cell.line + line})" if line else cell.where
+            place = f"cell {cell.number} (line {cell.code_line + line})" if line else cell.where
             findings.append(Finding("traps", page.docname, place, message))
     return findings
 
@@ -330,8 +342,11 @@ def _form(cell: Cell) -> Iterator[tuple[int, str]]:
             yield number, f"{len(line)} columns, the limit is {MAX_COLUMNS}: break the line"
     for tag in sorted(cell.tags - TAGS):
         if tag == "skip-execution":
-            yield 0, "tagged skip-execution: a cell in the book runs; show code that does not in a "
-            "{code-block} with ':class: not-run'"
+            yield (
+                0,
+                "tagged skip-execution, but every cell of a page runs; show code that must not run "
+                "in a {code-block} with ':class: not-run'",
+            )
         else:
             yield 0, f"the tag {tag!r} is none of {', '.join(sorted(TAGS))}"
     rendering = cell.metadata.get("mystnb") or {}
@@ -390,6 +405,8 @@ def _trap(node: ast.AST, imported: dict[str, str]) -> Iterator[str]:
             yield "leaving a 'finally' swallows a failed check; move the statement out of it"
         case ast.Name(id=name) if name in FORBIDDEN_NAMES:
             yield f"{name}: {FORBIDDEN_NAMES[name]}"
+        case ast.Attribute(attr=name) if PRIVATE.match(name) and _from_mathdl(node, imported):
+            yield f"{_dotted(node)} is private to mathdl; use what its API names"
         case ast.Name() | ast.Attribute():
             yield from _forbidden(_dotted(node))
         case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):
@@ -407,6 +424,11 @@ def _trap(node: ast.AST, imported: dict[str, str]) -> Iterator[str]:
             )
 
 
+def _from_mathdl(node: ast.AST, imported: dict[str, str]) -> bool:
+    """Return whether an expression starts with a name imported from mathdl."""
+    return imported.get(_root(node), "").partition(".")[0].startswith("mathdl")
+
+
 def _forbidden(dotted: str) -> Iterator[str]:
     """Yield why a dotted name may not be used."""
     for name, why in FORBIDDEN.items():
@@ -420,6 +442,9 @@ def _forbidden_import(dotted: str) -> Iterator[str]:
         if dotted == name or dotted.startswith(f"{name}."):
             yield f"import of {dotted}: {why}"
             return
+    root, *parts = dotted.split(".")
+    if root == "mathdl" and any(PRIVATE.match(part) for part in parts):
+        yield f"{dotted} is private to mathdl; use what its API names"
     yield from _forbidden(dotted)
 
 
@@ -517,7 +542,7 @@ def unbuilt_findings(root: Path, built: set[str]) -> list[Finding]:
                 Finding(
                     "header",
                     docname,
-                    "",
+                    "file",
                     f"{inside.as_posix()} is a notebook, whose committed outputs could be stale; "
                     "pages are MyST Markdown: 'jupytext --to md:myst' converts it",
                 )
@@ -527,7 +552,7 @@ def unbuilt_findings(root: Path, built: set[str]) -> list[Finding]:
                 Finding(
                     "header",
                     docname,
-                    "",
+                    "file",
                     "page excluded: the file is in book/ but not built, so nothing in it is "
                     "checked; name it in _toc.yml, take it out of exclude_patterns, or delete it",
                 )
