@@ -718,7 +718,7 @@ def ulp(x: Array, format: str | None = None) -> Array:
     return np.where(finite, gap, np.abs(x))[()]
 
 
-def round_to(x: Array, format: str) -> Array:
+def round_to(x: Array, format: str, saturate: bool = False) -> Array:
     """Round to the nearest number of a narrower format, ties to even, as the hardware does.
 
     Parameters
@@ -727,12 +727,15 @@ def round_to(x: Array, format: str) -> Array:
     format : str
         A name in `FORMATS`: "float32", "tf32", "bfloat16", "float16", "float8_e5m2" or
         "float8_e4m3fn".
+    saturate : bool
+        Whether what lies beyond the largest number, ±inf included, becomes that number. Casts to
+        "float8_e4m3fn" do so in torch, and do not in ml_dtypes.
 
     Returns
     -------
     ndarray of the shape and dtype of `x`
         Numbers of the format, subnormal ones included. Beyond the largest one ±inf, or NaN in
-        "float8_e4m3fn", which has no infinity.
+        "float8_e4m3fn", which has no infinity, unless `saturate`.
 
     Raises
     ------
@@ -772,8 +775,10 @@ def round_to(x: Array, format: str) -> Array:
     significand = (significand + ((one << (drop - one)) - one) + odd) >> drop << drop
     # Exponent 1024 marks inf and NaN, which are kept.
     finite = np.isfinite(magnitude)
-    rounded = np.ldexp(significand.astype(np.float64), np.where(finite, exponent - 52, 0))
-    rounded = np.where(finite & (rounded <= maximum), rounded, overflow)
+    with np.errstate(over="ignore"):
+        rounded = np.ldexp(significand.astype(np.float64), np.where(finite, exponent - 52, 0))
+    beyond = ~finite | (rounded > maximum)
+    rounded = np.where(beyond, maximum if saturate else overflow, rounded)
     rounded = np.where(np.isnan(magnitude), np.nan, rounded)
     with np.errstate(over="ignore"):
         return np.copysign(rounded, x).astype(x.dtype)[()]
