@@ -1325,22 +1325,33 @@ def accepts_gradcheck(
     """Decide as `torch.autograd.gradcheck` does: the whole Jacobian, entry by entry.
 
     ``abs(analytic - numerical) <= 1e-5 + 1e-3 * abs(numerical)`` with central differences of step
-    1e-6, its defaults; wrong shapes are refused. Parameters and result are those of
+    1e-6, its defaults, and a zero cotangent must give zeros. As in torch, a gradient of the shape
+    that broadcasting gave its input is summed back by the machinery, so that a forgotten sum goes
+    unseen; other wrong shapes are refused. Parameters and result are those of
     :func:`accepts_absolute`; nothing is random.
     """
     numerical = gradcheck.numerical_jacobian(lambda x: f(*x), inputs, "central", h=1e-6)
     value = np.asarray(f(*inputs))
+    if any(np.any(a) for a in _summed_back(vjp, inputs, np.zeros(value.shape)[()])):
+        return False
     for index in np.ndindex(value.shape):
         dy = np.zeros(value.shape)
         dy[index] = 1.0
-        rows = _gradients(vjp, inputs, dy[()])
-        for row, jacobian, x in zip(rows, numerical, inputs, strict=True):
+        for a, jacobian in zip(_summed_back(vjp, inputs, dy[()]), numerical, strict=True):
             right = jacobian[index]
-            if np.shape(row) != x.shape or not np.all(
-                np.abs(row - right) <= 1e-5 + 1e-3 * np.abs(right)
-            ):
+            if not np.all(np.abs(a - right) <= 1e-5 + 1e-3 * np.abs(right)):
                 return False
     return True
+
+
+def _summed_back(vjp: Callable[..., Any], inputs: Inputs, dy: Array) -> Inputs:
+    """Return the gradients as torch's engine hands them on: summed over broadcast axes."""
+    summed = []
+    for gradient, x in zip(_gradients(vjp, inputs, dy), inputs, strict=True):
+        if np.broadcast_shapes(np.shape(gradient), x.shape) != np.shape(gradient):
+            raise ValueError(f"a gradient must have shape {x.shape}, got {np.shape(gradient)}")
+        summed.append(layers._unbroadcast(np.asarray(gradient), x.shape))
+    return tuple(summed)
 
 
 def accepts_one_direction(
