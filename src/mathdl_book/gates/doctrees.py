@@ -69,10 +69,12 @@ def fence_findings(docname: str, doctree: nodes.document) -> Iterator[Finding]:
 
 
 def _is_cell(block: nodes.Element) -> bool:
-    """Return whether a block is a cell's source or output, or an API page's docstring."""
+    """Return whether a block is a cell's source or output, or part of a docstring."""
+    if "docstring of " in (block.source or ""):
+        return True  # doctest runs the examples of the API
     parent = block.parent
     while parent is not None:
-        if "cell" in parent.get("classes", []) or parent.tagname == "desc_content":
+        if "cell" in parent.get("classes", []):
             return True
         parent = parent.parent
     return False
