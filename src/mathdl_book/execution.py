@@ -500,7 +500,7 @@ def _finding(task: Task, failure: Failure) -> Finding:
 def _line(notebook: NotebookNode, cell: NotebookNode) -> int | None:
     lines = notebook.metadata.get("source_map")
     index = next(i for i, other in enumerate(notebook.cells) if other is cell)
-    return lines[index] if lines else None
+    return lines[index] + 1 if lines else None  # of the first line inside the fence
 
 
 def _outdated(

