@@ -16,14 +16,12 @@ one makes it exit with code 1.
 from __future__ import annotations
 
 import json
-import logging
 import pickle
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sphinx.errors import SphinxWarning
-from sphinx.util import logging as sphinx_logging
 
 from mathdl_book import ledger, permalinks
 from mathdl_book.facts import Facts, read_site
@@ -41,8 +39,7 @@ MANY = 5  # places at which the same finding is told as one
 def setup(app: Sphinx) -> dict[str, Any]:
     """Connect the gates to a build."""
     app._mathdl_warnings = building.WarningCounter(Path(app.srcdir))
-    # First in line: with -W, Sphinx's own handler raises.
-    logging.getLogger(sphinx_logging.NAMESPACE).handlers.insert(0, app._mathdl_warnings)
+    app._mathdl_warnings.attach()
     app.connect("config-inited", _begin, priority=0)
     app.connect("build-finished", _judge, priority=9_000)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from docutils import nodes
-from sphinx.util.logging import get_node_location, is_suppressed_warning
+from sphinx.util.logging import NAMESPACE, get_node_location, is_suppressed_warning
 
 from mathdl_book.findings import Finding
 
@@ -19,7 +19,7 @@ from mathdl_book.findings import Finding
 ALLOWED_SUPPRESSIONS = {
     "myst.domains": "Jupyter Book's own default: domains without Markdown link support",
 }
-# The lexer of tracebacks stumbles over messages of several lines; the error itself is a finding.
+# The lexer of tracebacks stumbles over messages of several lines, which are no fault of the page.
 TRACEBACK_LEXER = ' as "ipythontb" resulted in an error'
 GREEN = "mathdl-green"
 
@@ -113,8 +113,6 @@ class WarningCounter(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Keep a warning."""
         self.seen += 1
-        if TRACEBACK_LEXER in record.getMessage():
-            return
         kind, detail = getattr(record, "type", None), getattr(record, "subtype", None)
         if is_suppressed_warning(kind or "", detail or "", list(ALLOWED_SUPPRESSIONS)):
             return
@@ -125,6 +123,13 @@ class WarningCounter(logging.Handler):
             location = ":".join(str(part) for part in location if part)
         place = str(location or "").replace(f"{self.root}{os.sep}", "")
         self.warnings[place, record.getMessage()] = None
+
+    def attach(self) -> None:
+        """Become the first handler of Sphinx's logger: with ``-W``, Sphinx's own one raises."""
+        logger = logging.getLogger(NAMESPACE)
+        logger.handlers.insert(0, self)
+        for handler in logger.handlers:
+            handler.filters.insert(0, lambda record: TRACEBACK_LEXER not in record.getMessage())
 
     def findings(self) -> Iterator[Finding]:
         """Yield the warnings as findings."""
