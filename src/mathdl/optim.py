@@ -27,7 +27,7 @@ from mathdl._arrays import inexact
 from mathdl.linalg import newton_schulz
 
 # Bytes of one array handled at a time: six such pieces still fit a one-megabyte cache.
-_PIECE = 200_000
+_PIECE = 135_000
 
 
 def _leaves(tree: Any) -> list[tuple[str, Any]]:
@@ -138,13 +138,14 @@ def _pair(betas: Any) -> tuple[Any, Any]:
 
 def _positive(value: Any) -> bool:
     """Whether a hyperparameter is switched on anywhere (an array may be zero in places)."""
-    return bool(np.any(value != 0))
+    return value != 0 if isinstance(value, float | int) else bool(np.any(value != 0))
 
 
-def _lerp(start: NDArray, end: NDArray, weight: Any, out: NDArray, scratch: NDArray) -> None:
+def _lerp(start: NDArray, end: NDArray, weight: NDArray, out: NDArray, scratch: NDArray) -> None:
     """``start + weight·(end − start)`` in the form torch uses for this weight."""
     np.subtract(end, start, scratch)
-    if np.all(np.real(weight) < 0.5):
+    small = weight.real < 0.5
+    if small if not small.shape else small.all():
         np.multiply(scratch, weight, scratch)
         np.add(start, scratch, out)
     else:
@@ -316,6 +317,7 @@ class Optimizer:
         self.maximize = maximize
         self.t = 0
         self._dtype = self._arrays[0].dtype
+        self._real = np.zeros(0, self._dtype).real.dtype
         self._shapes = [a.shape for a in self._arrays]
         size = sum(a.size for a in self._arrays)
         flat = _flat_view(self._arrays)
@@ -332,7 +334,8 @@ class Optimizer:
             raise TypeError(f"all parameters must have one dtype, got {sorted(map(str, dtypes))}")
         for i, a in enumerate(self._arrays):
             if not a.flags.writeable:
-                raise ValueError(f"parameter {self._names[i]} is read-only".replace("  ", " "))
+                which = f"parameter {self._names[i]}".rstrip()
+                raise ValueError(f"{which} is read-only")
             for j in range(i):
                 if np.shares_memory(a, self._arrays[j]):
                     raise ValueError(
@@ -376,26 +379,23 @@ class Optimizer:
 
     def _gather(self, grads: Any) -> NDArray:
         """Check the gradients and return them flat, without a copy where they lie that way."""
-        named = _leaves(grads)
-        names = [name for name, _ in named]
-        if names != self._names:
-            if sorted(names) != sorted(self._names):
-                raise ValueError(
-                    f"grads must hold {', '.join(self._names) or 'one array'}, "
-                    f"got {', '.join(names) or 'one array'}"
-                )
-            order = dict(named)
-            named = [(name, order[name]) for name in self._names]
+        if isinstance(grads, np.ndarray) and isinstance(self.params, np.ndarray):
+            named = [("", grads)]
+        else:
+            named = self._named(grads)
         arrays = []
         for (name, value), shape in zip(named, self._shapes, strict=True):
             g = np.asarray(value)
             if g.shape != shape:
-                raise ValueError(f"gradient {name} must have shape {shape}, got {g.shape}")
+                which = f"gradient {name}".rstrip()
+                raise ValueError(f"{which} must have shape {shape}, got {g.shape}")
             if g.dtype != self._dtype:
-                raise TypeError(f"gradient {name} must have dtype {self._dtype}, got {g.dtype}")
+                which = f"gradient {name}".rstrip()
+                raise TypeError(f"{which} must have dtype {self._dtype}, got {g.dtype}")
             arrays.append(g)
         flat = _flat_view(arrays)
-        if flat is not None:
+        # the gradient of ½x² may be x itself, which must not change under the step
+        if flat is not None and not np.may_share_memory(flat, self._flat):
             return flat
         if self._gathered is None:
             self._gathered = _aligned(self._flat.size, self._dtype)
@@ -404,10 +404,20 @@ class Optimizer:
             view[...] = g
         return self._gathered
 
+    def _named(self, grads: Any) -> list[tuple[str, Any]]:
+        """Pair the gradients with the parameters' names, in their order."""
+        named = dict(_leaves(grads))
+        if named.keys() != set(self._names):
+            raise ValueError(
+                f"grads must hold {', '.join(self._names) or 'one array'}, "
+                f"got {', '.join(named) or 'one array'}"
+            )
+        return [(name, named[name]) for name in self._names]
+
     def _advance(self, gradient: NDArray) -> None:
         """Update every piece; the coefficients of a step are made once for all of them."""
         coefficients = self._coefficients()
-        if any(np.ndim(c) for c in coefficients):
+        if any(isinstance(c, np.ndarray) and c.ndim for c in coefficients):
             self._advance_swept(gradient, coefficients)
             return
         cast = [self._scalar(c) for c in coefficients]
@@ -429,12 +439,11 @@ class Optimizer:
             self._update(gradient[piece], *arrays, *cast)
 
     def _scalar_dtype(self, value: Any) -> np.dtype:
-        is_complex = np.iscomplexobj(value)
-        return self._dtype if is_complex else self._flat.real.dtype
+        return self._dtype if np.iscomplexobj(value) else self._real
 
     def _scalar(self, value: Any) -> NDArray:
         """Return a number as a 0-d array of the parameters' precision: fastest for ufuncs."""
-        return np.asarray(value, self._scalar_dtype(value))
+        return np.array(value, self._real if type(value) is float else self._scalar_dtype(value))
 
     def _coefficients(self) -> tuple[Any, ...]:
         raise NotImplementedError
@@ -1129,10 +1138,10 @@ class Muon(Optimizer):
     def _advance(self, gradient: NDArray) -> None:
         buffer = self.state["momentum_buffer"]
         scratch = np.empty_like(buffer)
-        _lerp(buffer, gradient, 1 - self.momentum, buffer, scratch)
+        _lerp(buffer, gradient, self._scalar(1 - self.momentum), buffer, scratch)
         update = np.copy(buffer)
         if self.nesterov:
-            _lerp(gradient, buffer, self.momentum, update, scratch)
+            _lerp(gradient, buffer, self._scalar(self.momentum), update, scratch)
         for p, matrix in zip(self._views, _split(update, self._shapes), strict=True):
             direction = newton_schulz(
                 matrix, self.ns_steps, coefficients=self.ns_coefficients, eps=self.eps

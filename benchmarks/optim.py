@@ -1,0 +1,118 @@
+"""Speed of `mathdl.optim` beside torch.optim, one thread, interleaved: ratios in one run.
+
+    OMP_NUM_THREADS=1 python benchmarks/optim.py
+
+Prints microseconds and ratios; equality of the trajectories is asserted before anything is timed.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable
+
+import numpy as np
+import torch
+
+from mathdl import optim
+
+ROUNDS = 60
+PER_ROUND = 20
+Contenders = dict[str, Callable[[], object]]
+
+
+def interleaved(contenders: Contenders, per_round: int = PER_ROUND) -> dict[str, list[float]]:
+    """Time the contenders in turn, round after round; microseconds per call of each round."""
+    times: dict[str, list[float]] = {name: [] for name in contenders}
+    for _ in range(ROUNDS):
+        for name, call in contenders.items():
+            call()  # the other one's data is in the cache
+            start = time.perf_counter()
+            for _ in range(per_round):
+                call()
+            times[name].append((time.perf_counter() - start) / per_round * 1e6)
+    return times
+
+
+def report(title: str, times: dict[str, list[float]], peer: str) -> None:
+    print(title)
+    for name, samples in times.items():
+        ratio = statistics.median(a / b for a, b in zip(samples, times[peer], strict=True))
+        print(
+            f"  {name:28s} {statistics.median(samples):9.1f} µs (best {min(samples):.1f})"
+            f"   {ratio:5.2f} × {peer}"
+        )
+
+
+def large(size: int = 100_000) -> None:
+    """Step Adam at 10⁵ float32 parameters, against torch's fused kernel."""
+    rng = np.random.default_rng(0)
+    start = rng.standard_normal(size).astype(np.float32)
+    gradient = rng.standard_normal(size).astype(np.float32)
+
+    def ours(x: np.ndarray, g: np.ndarray) -> Callable[[], object]:
+        optimizer = optim.Adam(x)
+        return lambda: optimizer.step(g)
+
+    def theirs(x: np.ndarray, **kwargs: bool) -> Callable[[], object]:
+        parameter = torch.nn.Parameter(torch.from_numpy(x))
+        parameter.grad = torch.from_numpy(gradient.copy())
+        return torch.optim.Adam([parameter], **kwargs).step
+
+    x, y = optim.arena(start), start.copy()
+    contenders = {"mathdl": ours(x, optim.arena(gradient)), "torch fused": theirs(y, fused=True)}
+    for _ in range(100):
+        for call in contenders.values():
+            call()
+    np.testing.assert_allclose(x, y, rtol=0, atol=100 * 2.0**-24 * np.abs(y).max())
+    split = np.array_split(start.copy(), 10)
+    listed = optim.Adam(split)
+    parts = np.array_split(gradient.copy(), 10)
+    contenders |= {
+        "mathdl, ten separate arrays": lambda: listed.step(parts),
+        "torch for-loop": theirs(start.copy(), foreach=False),
+        "torch foreach": theirs(start.copy(), foreach=True),
+        "np.sqrt and two divisions": heavy(size),
+    }
+    report(f"Adam, {size} float32 parameters", interleaved(contenders), "torch fused")
+
+
+def heavy(size: int) -> Callable[[], object]:
+    """Return the part of Adam's step that no order of passes avoids."""
+    v, out = np.ones(size, np.float32), np.empty(size, np.float32)
+    root = np.float32(0.5)
+
+    def call() -> None:
+        np.sqrt(v, out)
+        np.divide(out, root, out)
+        np.divide(v, out, out)
+
+    return call
+
+
+def batch(starts: int = 1000) -> None:
+    """Step a thousand starts in the plane at once, against one torch optimizer for each."""
+    rng = np.random.default_rng(0)
+    x, g = rng.standard_normal((starts, 2)), rng.standard_normal((starts, 2))
+    for name in ("SGD", "Adagrad", "RMSprop", "Adam", "AdamW", "NAdam"):
+        ours = getattr(optim, name)(x.copy())
+        parameter = torch.nn.Parameter(torch.from_numpy(x[0].copy()))
+        parameter.grad = torch.from_numpy(g[0].copy())
+        theirs = getattr(torch.optim, name)([parameter])
+        times = interleaved({"mathdl": lambda ours=ours: ours.step(g), "torch": theirs.step})
+        each = statistics.median(times["mathdl"]) / starts
+        eager = statistics.median(times["torch"])
+        factor = statistics.median(
+            b / (a / starts) for a, b in zip(times["mathdl"], times["torch"], strict=True)
+        )
+        print(
+            f"  {name:8s} {each:8.4f} µs per trajectory-step, torch eager {eager:6.1f} µs:"
+            f" {factor:7.0f} × fewer"
+        )
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    large()
+    print("Batch of 1000 starts in 2-D")
+    batch()
