@@ -88,9 +88,6 @@ def style() -> dict[str, Any]:
         "image.cmap": FIELD_COLORMAP,
         "figure.figsize": (6.0, 3.4),
         "figure.constrained_layout.use": True,
-        "svg.fonttype": "path",
-        # The same figure gives the same bytes in every build.
-        "svg.hashsalt": "mathdl",
     }
 
 
@@ -130,13 +127,17 @@ def figure_svg(figure: Figure) -> str:
     str
         The same text for the same figure, whatever the day or the machine's user.
     """
+    import matplotlib as mpl
+
     buffer = io.BytesIO()
-    figure.savefig(
-        buffer,
-        format="svg",
-        bbox_inches="tight",
-        metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")),
-    )
+    # The same figure gives the same bytes in every build.
+    with mpl.rc_context({"svg.hashsalt": "mathdl", "svg.fonttype": "path"}):
+        figure.savefig(
+            buffer,
+            format="svg",
+            bbox_inches="tight",
+            metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")),
+        )
     return follow_theme(buffer.getvalue().decode())
 
 

@@ -22,6 +22,14 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).parent
 SITE = HERE / "static" / "site"
+# Files of the theme that no page loads: icons as a script, and templates.
+UNUSED = (
+    "scripts/fontawesome.js",
+    "scripts/fontawesome.js.map",
+    "scripts/fontawesome.js.LICENSE.txt",
+    "webpack-macros.html",
+    "sbt-webpack-macros.html",
+)
 # CSS pixels in the units that SVG files give their size in.
 PIXELS = {"": 1.0, "px": 1.0, "pt": 4 / 3, "in": 96.0, "cm": 96 / 2.54, "mm": 96 / 25.4}
 
@@ -97,22 +105,6 @@ def with_sizes(body: str, paths: dict[str, Path]) -> str:
     return re.sub(r"<img\s[^>]*>", sized, body)
 
 
-def scrolling_tables(body: str) -> str:
-    """Return a page's HTML with every table in a box that scrolls where it is too wide.
-
-    Parameters
-    ----------
-    body : str
-        HTML of the page. Tables with line numbers of code stay as they are.
-    """
-    opened = re.sub(
-        r"<table\b(?![^>]*highlighttable)",
-        '<div class="table-scroll"><table',
-        body,
-    )
-    return re.sub(r"</table>", "</table></div>", opened) if opened != body else body
-
-
 def with_permalinks(body: str) -> str:
     """Return a page's HTML with a link to itself in the title of every labelled box.
 
@@ -165,7 +157,7 @@ def finish_page(
     if "body" in context:
         root = Path(app.srcdir)
         paths = {name: root / uri for uri, name in app.builder.images.items()}
-        context["body"] = with_sizes(scrolling_tables(with_permalinks(context["body"])), paths)
+        context["body"] = with_sizes(with_permalinks(context["body"]), paths)
 
 
 def write_front_door(app: Sphinx, exception: Exception | None) -> None:
@@ -191,6 +183,12 @@ def write_front_door(app: Sphinx, exception: Exception | None) -> None:
     )
 
 
+def remove_unused(app: Sphinx, exception: Exception | None) -> None:
+    """Remove what the theme ships and no page asks for."""
+    for name in UNUSED:
+        (Path(app.outdir) / "_static" / name).unlink(missing_ok=True)
+
+
 def add_static(app: Sphinx, config: Config) -> None:
     """Let Sphinx find the book's own templates and files."""
     config.templates_path.insert(0, str(HERE / "templates"))
@@ -203,6 +201,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("doctree-resolved", drop_thebe_nodes, priority=900)
     app.connect("html-page-context", finish_page, priority=900)
     app.connect("build-finished", write_front_door)
+    app.connect("build-finished", remove_unused)
     app.add_css_file("mathdl.css", priority=900)
     if "comments_config" not in app.config:  # Jupyter Book sets it, sphinx-comments loaded or not
         app.add_config_value("comments_config", {}, "html", dict)

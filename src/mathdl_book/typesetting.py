@@ -8,6 +8,7 @@ fails the build.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -210,25 +211,31 @@ class Typesetter:
             )
             self._owner = os.getpid()
             self._send({"macros": self.macros})
-        self._send(request)
-        answer = self._process.stdout.readline()
+        try:
+            self._send(request)
+            answer = self._process.stdout.readline()
+        except BrokenPipeError:
+            answer = ""
         if not answer:
-            code = self._process.wait()
-            self._process = None
-            raise FormulaError(f"Node ended with exit code {code} at {request['tex']!r}")
+            code = self._stop()
+            raise FormulaError(f"Node ended with exit code {code}")
         return json.loads(answer)
 
     def _send(self, message: dict[str, Any]) -> None:
         self._process.stdin.write(json.dumps(message) + "\n")
         self._process.stdin.flush()
 
+    def _stop(self) -> int:
+        process, self._process = self._process, None
+        process.stdout.close()
+        with contextlib.suppress(BrokenPipeError):
+            process.stdin.close()
+        return process.wait(timeout=10)
+
     def close(self) -> None:
         """End the Node process and thin out a file of formulas that has grown too long."""
         if self._process is not None and self._owner == os.getpid():
-            self._process.stdin.close()
-            self._process.wait(timeout=10)
-            self._process.stdout.close()
-            self._process = None
+            self._stop()
         cache = self.cache
         if cache is not None and cache.is_file() and cache.stat().st_size > CACHE_LIMIT:
             kept = ([key, html] for key, html in self._known.items() if key in self._used)

@@ -1,0 +1,71 @@
+"""The sample book: every element of the page kit, built as the real one is configured."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[1]
+# The machinery without the gates: what they object to is their own tests' matter.
+MODULES = ("repository", "execution", "outputs", "kit", "typesetting", "ledger", "finish")
+
+
+class SampleBook:
+    """A copy of the sample book in a temporary folder, under the real book's configuration."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        shutil.copytree(ROOT / "tests" / "mathdl_book" / "sample", root, dirs_exist_ok=True)
+        shutil.copy(ROOT / "book" / "macros.yml", root / "book" / "macros.yml")
+        config = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))
+        extensions = config["sphinx"]["config"]["extensions"]
+        extensions.remove("mathdl_book")
+        extensions += [f"mathdl_book.{name}" for name in MODULES]
+        (root / "_config.yml").write_text(yaml.safe_dump(config), encoding="utf-8")
+        (root / "requirements.txt").write_text("numpy==2.4.3\n", encoding="utf-8")
+
+    @property
+    def html(self) -> Path:
+        return self.root / "_build" / "html"
+
+    def page(self, name: str) -> str:
+        return (self.html / "book" / f"{name}.html").read_text(encoding="utf-8")
+
+    def edit(self, name: str, old: str, new: str) -> None:
+        path = self.root / "book" / f"{name}.md"
+        text = path.read_text(encoding="utf-8")
+        assert old in text
+        path.write_text(text.replace(old, new), encoding="utf-8")
+
+    def build(self) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()"]
+        command += ["build", "-n", "-W", "--keep-going"]
+        environ = {k: v for k, v in os.environ.items() if not k.startswith(("GITHUB_", "CI_"))}
+        return subprocess.run(
+            [*command, str(self.root)],
+            capture_output=True,
+            text=True,
+            check=False,
+            env=environ | {"OMP_NUM_THREADS": "1", "NO_COLOR": "1"},
+        )
+
+
+@pytest.fixture(scope="session")
+def sample_book(tmp_path_factory: pytest.TempPathFactory) -> SampleBook:
+    """The sample book, built; only for tests that read it."""
+    book = SampleBook(tmp_path_factory.mktemp("sample"))
+    result = book.build()
+    assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
+    return book
+
+
+@pytest.fixture
+def fresh_sample_book(tmp_path: Path) -> SampleBook:
+    """A copy of the sample book that a test may change and build itself."""
+    return SampleBook(tmp_path / "book")
