@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 import myst_nb.sphinx_
+from docutils import nodes
 from myst_nb.core.execute import NotebookClientBase
 from myst_nb.core.execute import create_client as create_nb_client
 from myst_nb.core.read import create_nb_reader
@@ -372,6 +373,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("builder-inited", _execute_ahead, priority=900)
     app.connect("env-get-outdated", _outdated)
     app.connect("source-read", _remember_read)
+    app.connect("doctree-read", _own_nodes)
     # After the gates: if one of them raises, this is not reached.
     app.connect("build-finished", _note_finished, priority=10_000)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
@@ -520,6 +522,17 @@ def _remember_read(app: Sphinx, docname: str, source: list[str]) -> None:
     if not hasattr(app.env, "mathdl_digests"):
         app.env.mathdl_digests = {}
     app.env.mathdl_digests[docname] = getattr(app, "_mathdl_digests", {}).get(docname)
+
+
+def _own_nodes(app: Sphinx, doctree: nodes.document) -> None:
+    """Give the doctree all its nodes, those of embedded reST too.
+
+    They carry a document of their own and with it Sphinx's whole environment, which would be
+    kept in, and loaded from, the doctree of every page of the API: most of a build of no change.
+    """
+    for node in doctree.findall():
+        if node.document is not doctree:
+            node.document = doctree
 
 
 def _distrust_unfinished(app: Sphinx, config: Any) -> None:
