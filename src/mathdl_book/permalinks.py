@@ -174,14 +174,14 @@ def add_aliases(body: str, docname: str, redirects: Mapping[str, str]) -> str:
     >>> add_aliases('<p id="sec-b">…</p>', "book/a", {"book/a#sec-a": "book/a#sec-b"})
     '<span id="sec-a"></span><p id="sec-b">…</p>'
     """
-    away = {}
+    away: dict[str, list[str]] = {}
     for old, new in sorted(redirects.items()):
         page, _, name = old.partition("#")
         target, _, fragment = new.partition("#")
         if page != docname or not name:
             continue
         if target != docname:
-            away[f"#{name}"] = f"{_relative(docname, target)}#{fragment}"
+            away[f"#{name}"] = [_relative(docname, target), f"#{fragment}"]
             continue
         opening = re.search(rf'<(\w+)\b[^>]*\sid="{re.escape(fragment)}"[^>]*>', body)
         if opening:
@@ -192,12 +192,13 @@ def add_aliases(body: str, docname: str, redirects: Mapping[str, str]) -> str:
     return body + _moved_script(away) if away else body
 
 
-def _moved_script(away: Mapping[str, str]) -> str:
+def _moved_script(away: Mapping[str, list[str]]) -> str:
     """Return the script that leads from moved ids to the pages that hold them now."""
     anchors = "".join(f'<span id="{escape(name[1:])}"></span>' for name in away)
     return (
         f"{anchors}<script>{{const moved = {_json(away)};"
-        "const go = () => { const to = moved[location.hash]; if (to) location.replace(to); };"
+        "const go = () => { const to = moved[location.hash];"
+        "if (to) location.replace(to[0] + location.search + to[1]); };"
         'go(); addEventListener("hashchange", go);}</script>'
     )
 

@@ -124,7 +124,7 @@ def _findings(app: Sphinx, finished: bool) -> list[Finding]:
     told = {finding.page for finding in findings_of(app) if finding.gate == "execution"}
     for docname in sorted(env.found_docs):
         page = Page(docname, Path(env.doc2path(docname)))
-        found += pages.page_findings(page)
+        found += [*pages.kind_findings(page), *pages.page_findings(page)]
         try:
             cells = pages.read_cells(page)
         except Exception:  # told by page_findings

@@ -50,6 +50,8 @@ FORBIDDEN = {
     "_ipython_display_": BYPASS,
     "CHECK_MIME": BYPASS,
     "CheckResult": BYPASS,
+    "dataclasses.replace": BYPASS,
+    "__setattr__": BYPASS,
     "_exit": EXITS,
     "sys.exit": EXITS,
     "SystemExit": EXITS,
@@ -72,6 +74,7 @@ FORBIDDEN_IMPORTS = {
     "unittest.mock": "a page must not replace what it checks",
     "importlib": HIDES,
     "IPython.utils.capture": SWALLOWS,
+    "ipywidgets": SWALLOWS,
 }
 PRIVATE = re.compile(r"_(?!_)")
 # Which libraries need which tag, so that the browser knows what it cannot run.
@@ -258,7 +261,7 @@ def blank_code(text: str) -> str:
 
     Examples
     --------
-    >>> blank_code("(sec-a)=\n```python\n(x)=\n```\n% (sec-b)=").splitlines()
+    >>> blank_code("(sec-a)=\n```python\n(x)=\n```\n% (sec-b)=").split("\n")
     ['(sec-a)=', '```python', '', '```', '']
     """
     result: list[str] = []
@@ -519,6 +522,24 @@ def _tags(tree: ast.Module, cell: Cell, libraries: dict[str, str]) -> Iterator[t
             libraries.pop(node.name, None)
         elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
             libraries.pop(node.id, None)
+
+
+def kind_findings(page: Page) -> Iterator[Finding]:
+    """Yield why a file that is built is no page of the book.
+
+    Parameters
+    ----------
+    page : Page
+        The page to look at.
+    """
+    if page.path.suffix != ".md" or not page.docname.startswith("book/"):
+        yield Finding(
+            "header",
+            page.docname,
+            "file",
+            f"{page.path.name}: pages are MyST Markdown (.md) below book/, and the gates read "
+            "nothing else; move or convert it",
+        )
 
 
 def unbuilt_findings(root: Path, built: set[str]) -> list[Finding]:
