@@ -114,7 +114,7 @@ def beta_bernoulli_predictive(posterior: Beta) -> Bernoulli:
 def beta_bernoulli_evidence(prior: Beta, heads: ArrayLike, tails: ArrayLike) -> NDArray:
     r"""Return the log-probability of one sequence of tosses, the parameter integrated out.
 
-    It is :math:`\log B(\alpha + h, \beta + t) - \log B(\alpha, \beta)`, with the Beta function ``B``.
+    It is :math:`\log B(\alpha + h, \beta + t) - \log B(\alpha, \beta)`, B the Beta function.
 
     Parameters
     ----------
