@@ -1182,7 +1182,9 @@ class Shampoo(Optimizer):
 
     Notes
     -----
-    Implementations in wide use take the power −1/k instead (and −1/2 for matrices).
+    Implementations in wide use take the power −1/k instead, and collect the statistics of the later
+    axes from the gradient that the earlier ones have preconditioned already; names and defaults are
+    those of the package ``pytorch-optimizer`` 4.1, which does neither.
 
     References
     ----------
@@ -1246,7 +1248,7 @@ class Shampoo(Optimizer):
                 rows = self._unfold(g, axis)  # (..., d_i, everything else)
                 h += rows @ np.swapaxes(rows, -1, -2)
                 if renew:
-                    root[...] = _inverse_root(h, 2 * order)
+                    root[...] = _inverse_root(h, 2 * order, self.matrix_eps)
                 moved = np.moveaxis(direction, axis, self.batch_ndim)
                 turned = root @ self._unfold(direction, axis)
                 direction = np.moveaxis(turned.reshape(moved.shape), self.batch_ndim, axis)
@@ -1257,8 +1259,9 @@ class Shampoo(Optimizer):
         return moved.reshape(*moved.shape[: self.batch_ndim + 1], -1)
 
 
-def _inverse_root(h: NDArray, power: int) -> NDArray:
-    """Return ``h ** (-1 / power)`` of symmetric positive definite matrices (..., d, d)."""
+def _inverse_root(h: NDArray, power: int, smallest: float) -> NDArray:
+    """Return ``h ** (-1 / power)`` of symmetric matrices (..., d, d), eigenvalues ≥ `smallest`."""
     values, vectors = np.linalg.eigh(h)  # (..., d), (..., d, d)
+    values = np.maximum(values, smallest)  # rounding may put one below, even below zero
     scaled = vectors * values[..., None, :] ** (-1 / power)
     return scaled @ np.swapaxes(vectors, -1, -2)

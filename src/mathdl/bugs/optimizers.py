@@ -884,7 +884,7 @@ def _(p, g, s, h):
     _sgd_move(p, g, s, h)
 
 
-# Adagrad, RMSprop, NAdam, Lion -----------------------------------------------------------------
+# Adagrad, RMSprop, NAdam, Lion, Shampoo --------------------------------------------------------
 
 
 @_planted(
@@ -1057,3 +1057,52 @@ def _(p, g, s, h):
     g = _lion_decay(p, g, h)
     p -= h.lr * (h.beta1 * s.m + (1 - h.beta1) * g)
     s.m = h.beta2 * s.m + (1 - h.beta2) * g
+
+
+def _root(matrix: NDArray, power: float) -> NDArray:
+    values, vectors = np.linalg.eigh(matrix)
+    return vectors * values**power @ vectors.T
+
+
+def _collected(g: NDArray, axis: int, s: SimpleNamespace, h: SimpleNamespace) -> NDArray:
+    """Add the second moment of one axis to its statistics, and return them."""
+    rows = np.moveaxis(g, axis, 0).reshape(g.shape[axis], -1)
+    if h.t == 1:
+        setattr(s, f"axis{axis}", h.matrix_eps * np.eye(len(rows)))
+    statistics = getattr(s, f"axis{axis}")
+    statistics += rows @ rows.T
+    return statistics
+
+
+def _turned(root: NDArray, g: NDArray, axis: int) -> NDArray:
+    return np.moveaxis(np.tensordot(root, g, axes=(1, axis)), 0, axis)
+
+
+@_planted(
+    "shampoo-power",
+    optim.Shampoo,
+    "The power is −1/k for a tensor of order k, −1/2 for a matrix, where the paper has −1/(2k).",
+    "Shampoo with the power -1/k instead of -1/(2k)",
+    matrix_eps=0.1,
+)
+def _(p, g, s, h):
+    g = _sgd_gradient(p, g, h)
+    direction = g
+    for axis in range(g.ndim):
+        root = _root(_collected(g, axis, s, h), -1 / g.ndim)
+        direction = _turned(root, direction, axis)
+    p -= h.lr * direction
+
+
+@_planted(
+    "shampoo-preconditioned-statistics",
+    optim.Shampoo,
+    "Later axes collect statistics of the gradient that earlier ones have preconditioned already.",
+    "Shampoo with statistics of the preconditioned gradient",
+    matrix_eps=0.1,
+)
+def _(p, g, s, h):
+    g = _sgd_gradient(p, g, h)
+    for axis in range(g.ndim):
+        g = _turned(_root(_collected(g, axis, s, h), -1 / (2 * g.ndim)), g, axis)
+    p -= h.lr * g
