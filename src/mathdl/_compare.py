@@ -71,7 +71,7 @@ def inner(arrays: Sequence[np.ndarray], others: Sequence[np.ndarray]) -> float:
 class Point:
     """A point at which gradients are compared, one per cotangent.
 
-    ``previous`` are the gradients that the function under test returned elsewhere before.
+    ``previous`` are the gradients that the function under test returned ``elsewhere`` before.
     """
 
     x: Any
@@ -79,6 +79,7 @@ class Point:
     cotangents: list[np.ndarray]
     gradients: list[list[np.ndarray]]
     previous: list[np.ndarray] | None = None
+    elsewhere: Any = None
     scales: list[float] = field(default_factory=list)
 
 
@@ -245,20 +246,35 @@ def _complex_route(trial: Trial, problem: Problem, point: Point, points: list[Po
 def _conditioning(
     problem: Problem, point: Point, moves: list[np.ndarray], dy: np.ndarray, value: float
 ) -> float:
-    """Measure how far rounding of the point moves the derivative there."""
+    """Measure how far rounding moves the derivative.
+
+    Rounding of the point itself moves it by its condition number, or to the other side of a
+    kink. Rounding inside the function is what is left of a second difference over √ε, whose
+    smooth part is of the size of ε.
+    """
     if not np.isfinite(value):
         return 0.0
-    noise = 0.0
-    for _ in range(3):
-        arrays = [
-            (a * (1 + 4 * np.finfo(a.dtype).eps * random_signs(problem.rng, a.shape))).astype(
-                a.dtype
-            )
-            for a in point.arrays
-        ]
+    typical = max(largest(a) for a in point.arrays) or 1.0
+
+    def at(shifts: list[np.ndarray], sign: float) -> float:
+        arrays = [(a + sign * s).astype(a.dtype) for a, s in zip(point.arrays, shifts, strict=True)]
         tangent = gradcheck.complex_tangent(problem.f, point.x, arrays, moves)
-        noise = max(noise, abs(inner([dy], [tangent]) - value))
-    return noise
+        return inner([dy], [tangent])
+
+    rounded = inside = 0.0
+    for _ in range(3):
+        shifts = [random_signs(problem.rng, a.shape) for a in point.arrays]
+        ulps = [
+            4 * np.finfo(a.dtype).eps * s * np.abs(a)
+            for a, s in zip(point.arrays, shifts, strict=True)
+        ]
+        roots = [
+            np.finfo(a.dtype).eps ** 0.5 * s * np.where(a == 0, typical, np.abs(a))
+            for a, s in zip(point.arrays, shifts, strict=True)
+        ]
+        rounded = max(rounded, abs(at(ulps, 1) - value))
+        inside = max(inside, abs(at(roots, 1) + at(roots, -1) - 2 * value))
+    return max(rounded, inside if inside <= 1e-3 else 0.0)
 
 
 def _is_unsafe(
@@ -548,22 +564,26 @@ def explain(
     sizes.update(lengths({k: v for k, v in related.items() if k in problem.names}))
     phrases: dict[str, list[str]] = {}
     worst = (-1.0, "")
-    right_ones: list[str] = []
     # How well the reference itself is known, and how closely a mistake must fit.
     noise = tolerance if route.startswith("autograd") else problem.exact(point, 1)
     if method == "central" and reference is None:
-        noise = max(noise, 1e-7)
+        noise = max(noise, DIFFERENCE * 2.0 ** (-52 * 2 / 3))
     tol = max(30 * noise, 1e-9)
     cases = _cases(problem, point, points, method, reference)
     truth = {name: r for name, _, r, _ in cases if r is not None}
     extra = problem.hypotheses(point, method) if problem.hypotheses else {}
+    offs = {
+        name: np.abs(g.astype(float) - r)
+        / max(largest(r), largest(g), point.scales[problem.names.index(name)])
+        for name, g, r, _ in cases
+    }
+    # What is a thousand times less wrong than another tensor suffers from rounding.
+    threshold = max(4 * noise, 1e-3 * max(largest(off) for off in offs.values()))
     for name, g, r, at in cases:
-        scale = max(largest(r), largest(g), point.scales[problem.names.index(name)])
-        off = np.abs(g.astype(float) - r) / scale
+        off = offs[name]
         index = tuple(int(i) for i in np.unravel_index(int(np.argmax(off)), off.shape))
         size = float(off[index])
-        if size <= max(noise * 10, 0.05 * tolerance if method == "central" else 0.0):
-            right_ones.append(name)
+        if size <= threshold:
             continue
         fits = diagnosis.diagnose(
             g,
@@ -572,7 +592,7 @@ def explain(
             hypotheses=extra.get(name),
             related={**related, name: at},
             sizes=sizes,
-            previous=_previous(problem, point, name, g),
+            previous=_previous(problem, point, name, g, r),
             others={k: v for k, v in truth.items() if k != name and v.shape == g.shape},
             noise=noise,
             point=name,
@@ -594,8 +614,11 @@ def explain(
         who = ", ".join(dict.fromkeys(names))
         lines.append(f"{who}: {phrase}" if several else phrase)
     lines = lines[:2] or [f"the {problem.what} is wrong along a random direction by {error:.1e}"]
-    if several and right_ones and worst[1]:
-        lines.append(f"right: {', '.join(dict.fromkeys(right_ones))}")
+    if several and phrases:
+        wrong = [name for name in problem.names if any(name in who for who in phrases.values())]
+        right_ones = [name for name in problem.names if name not in wrong]
+        text = f"wrong: {', '.join(wrong)}"
+        lines.append(f"{text}; right: {', '.join(right_ones)}" if right_ones else text)
     lines.extend(note for note in trial.notes if "complex-safe" in note or "torch" in note)
     raise Refused("\n".join([*lines, worst[1] or f"by {route}, tolerance {tolerance:.1e}"]))
 
@@ -606,11 +629,31 @@ def _source(route: str, method: str, reference: Any) -> str:
     return "the complex step" if method == "complex" else "a central difference"
 
 
-def _previous(problem: Problem, point: Point, name: str, g: np.ndarray) -> np.ndarray | None:
+def _previous(
+    problem: Problem, point: Point, name: str, g: np.ndarray, r: np.ndarray
+) -> np.ndarray | None:
+    """Return what was returned elsewhere, if the right values there are others."""
     if point.previous is None or problem.whole is not None or name not in problem.names:
         return None
-    before = point.previous[problem.names.index(name)]
-    return before if before.shape == g.shape else None
+    t = problem.names.index(name)
+    before = point.previous[t]
+    if not before.shape == g.shape == r.shape:
+        return None
+    arrays = [a for _, a in leaves(point.elsewhere)]
+    moves = [np.zeros(a.shape) for a in arrays]
+    moves[t] = random_signs(problem.rng, moves[t].shape)
+    slope = None
+    if problem.complex_safe:
+        tangent = gradcheck.complex_tangent(problem.f, point.elsewhere, arrays, moves)
+        slope = inner(point.cotangents[:1], [tangent])
+    else:
+        other = Point(point.elsewhere, arrays, point.cotangents, [])
+        found = difference(_line(problem, other, moves, point.cotangents[:1]), None, 1e3)
+        slope = float(found[0][0]) if found is not None else None
+    here = inner(moves[t : t + 1], [r])
+    if slope is None or abs(slope - here) <= 1e-6 * max(abs(slope), abs(here)):
+        return None
+    return before
 
 
 def _cases(

@@ -168,7 +168,7 @@ def check_gradient(
         names: list[str] = []
         for raw in x if isinstance(x, list) else [x]:
             point, names, arrays = read_point(raw)
-            before = None
+            before, other = None, None
             if callable(grad):
                 # Elsewhere first: what is cached there must not be served here.
                 other = rebuild(point, elsewhere(rng, arrays))
@@ -182,7 +182,7 @@ def check_gradient(
             else:
                 scalar(_fresh(point))
                 given = grad
-            points.append(Point(point, arrays, one, [read(given, point)], before))
+            points.append(Point(point, arrays, one, [read(given, point)], before, other))
         if not points:
             raise Refused("empty: there is no point, so that nothing is compared")
         trial.dtype = str(np.result_type(*[a.dtype for p in points for a in p.arrays]))
@@ -315,7 +315,7 @@ def check_vjp(
             untouched(other, kept, "vjp")
             at(other)
             untouched(other, kept, "f")
-        point = Point(x, arrays, cotangents, gradients(x, cotangents), before)
+        point = Point(x, arrays, cotangents, gradients(x, cotangents), before, other)
         trial.dtype = str(np.result_type(*[a.dtype for a in arrays]))
 
         def related(p: Point) -> dict[str, np.ndarray]:

@@ -120,6 +120,8 @@ def diagnose(
     for family in _FAMILIES:
         # Each explains the whole error: the most specific that fits is enough.
         found = found or family(fit, actual)
+    if found and found[0].endswith("derivative is missing"):
+        found.extend(_local(fit, actual))
     return list(dict.fromkeys(found))[:2]
 
 
@@ -348,7 +350,9 @@ def _factor(fit: _Fit, _: np.ndarray) -> list[str]:
     length = float(np.linalg.norm(fit.a))
     if fit.a.size > 1 and abs(length - 1) <= fit.tol:
         return [f"{flipped}normalised to length 1: right direction, wrong length"]
-    text = f"{ratio:.2f}× too large" if ratio > 1 else f"{1 / ratio:.2f}× too small"
+    big = max(ratio, 1 / ratio)
+    size = f"{big:.2f}" if big > 1.01 else f"{big:.8f}".rstrip("0")
+    text = f"{size}× too {'large' if ratio > 1 else 'small'}"
     reason = _reason(ratio, fit) or "right direction, wrong length"
     return [f"{flipped}{text} everywhere: {reason}"]
 
@@ -477,10 +481,13 @@ def _inside(fit: _Fit) -> str:
 
 def _by_value(fit: _Fit) -> str:
     """Describe the wrong entries by the values of an array in play."""
-    bad, best = fit.bad, ""
+    bad = fit.bad
     if bad.size < 3:
         return ""
     arrays = sorted(fit.arrays(), key=lambda item: item[0] != fit.known.point)
+    arrays += [
+        (f"{one} − {two}", z - w) for (one, z), (two, w) in itertools.combinations(arrays[:6], 2)
+    ]
     for name, z in arrays:
         for test, mask in (
             (f"{name} = 0", z == 0),
@@ -513,7 +520,7 @@ def _by_value(fit: _Fit) -> str:
         for test, mask in ((f"{name} ≤ 0", z <= 0), (f"{name} > 0", z > 0)):
             if bad.sum() >= 4 and not np.any(bad & ~mask) and bad.sum() > 0.7 * mask.sum():
                 return f"where {test}"
-    return best
+    return ""
 
 
 def _by_place(fit: _Fit) -> str:
@@ -524,6 +531,11 @@ def _by_place(fit: _Fit) -> str:
         return f"in entry {_index(where[0])}"
     if not fit.known.structure:
         return ""
+    if bad.ndim == 2 and len(bad) > 1 and np.all(bad.sum(1) == 1):
+        for name, z in fit.known.related.items():
+            if np.asarray(z).dtype.kind in "iu" and np.array_equal(z, bad.argmax(1)):
+                return f"in the entry that {name} names in each row"
+        return "in one entry of each row"
     if bad.ndim == 2 and bad.shape[0] == bad.shape[1]:
         eye = np.eye(len(bad), dtype=bool)
         for name, mask in (
@@ -597,14 +609,18 @@ def _elementwise(fit: _Fit, _: np.ndarray) -> list[str]:
     forms = []
     for name, z in fit.arrays():
         for form, w in _forms(name, z):
-            if not np.all(np.isfinite(w)) or np.ptp(w) == 0:
+            if "[" in form or not np.all(np.isfinite(w)) or np.ptp(w) == 0:
                 continue
             forms.append((name, form, w))
             if fit.same(fit.a * w, fit.r):
                 return [f"a missing factor {form}"]
             if fit.equals(fit.r * w):
                 return [f"the factor {form} once too often"]
-    local = [(n, form, w) for n, form, w in forms if "1 −" in form or "exp" in form]
+    local = [
+        (n, form, w)
+        for n, form, w in forms
+        if ("1 −" in form or "exp" in form) and np.all(w) and np.unique(w).size > 3
+    ]
     for (n1, wrong, w1), (n2, right, w2) in itertools.permutations(local, 2):
         if n1 != n2 and fit.same(fit.a * w2, fit.r * w1):
             return [f"has the factor {wrong}, where {right} is right: {n1} taken for {n2}"]
@@ -723,7 +739,7 @@ def _alike(fit: _Fit, _: np.ndarray) -> list[str]:
     cosine = float(np.vdot(fit.a, fit.r)) / (lengths[0] * lengths[1])
     angle = math.degrees(math.acos(max(-1.0, min(1.0, cosine))))
     if int(fit.bad.sum()) < fit.a.size:
-        share = f"wrong in {int(fit.bad.sum())} of {fit.a.size} entries"
+        share = f"wrong in {int(fit.bad.sum())} of {fit.a.size} entries{_inside(fit)}"
     else:
         share = "wrong in every entry"
     return [
@@ -740,8 +756,8 @@ _FAMILIES = (
     _rounding,
     _moved,
     _summed,
-    _local,
     _elementwise,
+    _local,
     _term,
     _power,
     _by_axis,
