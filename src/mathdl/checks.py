@@ -63,6 +63,7 @@ __all__ = [
     "CheckResult",
     "Route",
     "check_bound",
+    "check_elementwise",
     "check_equal",
     "check_gradient",
     "check_hessian",
@@ -72,6 +73,7 @@ __all__ = [
     "check_vjp",
     "device",
     "glue",
+    "grid",
     "rejects",
     "self_check",
 ]
@@ -426,6 +428,184 @@ def _read_vjp(given: Any, chosen: list[int], labels: list[str], inputs: tuple) -
     if missing:
         raise Refused(f"the gradient with respect to {', '.join(missing)} is None")
     return {labels[i]: part for i, part in zip(chosen, parts, strict=True)}
+
+
+def grid(low: int = -8, high: int = 3, dtype: Any = np.float64) -> np.ndarray:
+    """Return the points ±10ᵏ at which an elementwise function is tried.
+
+    Parameters
+    ----------
+    low, high : int
+        The smallest and largest k.
+    dtype : dtype
+        float32 or float64.
+
+    Returns
+    -------
+    ndarray, shape (2 (high - low + 1),)
+        In ascending order; without 0, where many such functions have their kink.
+
+    Examples
+    --------
+    >>> grid(-1, 1)
+    array([-10. ,  -1. ,  -0.1,   0.1,   1. ,  10. ])
+    """
+    positive = np.array([float(f"1e{k}") for k in range(low, high + 1)])
+    return np.concatenate([-positive[::-1], positive]).astype(dtype)
+
+
+def check_elementwise(
+    f: Callable,
+    vjp: Callable,
+    x: Any = None,
+    *,
+    kinks: dict[float, float] | None = None,
+    claim: str | None = None,
+    torch: Callable | None = None,
+    tol: float | None = None,
+    seed: int = 0,
+) -> CheckResult:
+    """Check the derivative of an elementwise function over many orders of magnitude.
+
+    Parameters
+    ----------
+    f : callable
+        ``f(x)`` -> array of the shape of ``x``, entry by entry.
+    vjp : callable
+        ``vjp(x, dy)`` -> ``dy * f'(x)``.
+    x : array, optional
+        The points; by default :func:`grid`.
+    kinks : dict of float to float, optional
+        Points where f has no derivative, and what ``vjp`` must say there for ``dy = 1``, as in
+        ``{0.0: 0.0}`` for ReLU. No other comparison is made there.
+    claim : str, optional
+        Label of the equation that is checked.
+    torch : callable, optional
+        ``f`` written with torch operations: adds autograd on :func:`device`, also at the kinks.
+    tol : float, optional
+        Tolerance of the exact routes, instead of 1024 ε.
+    seed : int
+        Seed of ``dy``.
+
+    Returns
+    -------
+    CheckResult
+        Published in the notebook. Each entry is compared relative to the larger of |f'(x)| and
+        |f(x) / x|, so that small arguments count as much as large ones; the tolerance grows with
+        max(1, |x|), the condition number of exp. Autograd is compared at the scale of the largest
+        entry: torch's derivatives lose their digits in the tails.
+
+    Raises
+    ------
+    CheckFailed
+        If the derivative is wrong; its text says how.
+
+    Examples
+    --------
+    >>> def relu(x):
+    ...     return np.where(x.real > 0, x, 0)
+    >>> check_elementwise(relu, lambda x, dy: dy * (x > 0), kinks={0.0: 0.0}).passed
+    True
+    """
+
+    def body(trial: Trial) -> None:
+        rng = np.random.default_rng(seed)
+        _, _, (a,) = read_point(grid() if x is None else np.asarray(x))
+        where = np.array(list(kinks or {}), a.dtype)
+        a = a[~np.isin(a, where)] if where.size else np.atleast_1d(a)
+        trial.dtype = str(a.dtype)
+        eps = epsilon([a.dtype])
+        exact = tol if tol is not None else EXACT * eps
+        dy = random_signs(rng, a.shape).astype(a.dtype)
+        value = np.asarray(f(a.copy()))
+        (given,) = read_gradient(vjp(a.copy(), dy), ["x"], [a])
+        if value.shape != a.shape:
+            raise Refused(f"f(x) has shape {value.shape}, wanted that of x, {a.shape}")
+        slope, wide = given.astype(float) / dy, a.astype(float)
+        # Below this a complex step underflows.
+        smallest = np.finfo(a.dtype).tiny / gradcheck.optimal_step(a.dtype, "complex") / eps
+        steepness = np.abs(value / np.where(a == 0, 1, a)).astype(float)
+        found = _elementwise_routes(trial, f, torch, wide, a, exact)
+        for name, right, tolerance in found:
+            if not np.any(right):
+                raise Refused("all zero: the derivative is zero at every point")
+            scale = np.maximum(np.maximum(np.abs(right), steepness), smallest)
+            if name.startswith("autograd"):
+                scale = np.maximum(scale, largest(right))
+            off = np.abs(slope - right)
+            error = off / scale
+            worst = int(np.argmax(error / tolerance))
+            trial.scale = max(trial.scale, largest(right))
+            trial.add(Route(name, float(error[worst]), float(tolerance[worst]), a.size))
+            if not error[worst] <= tolerance[worst]:
+                lines = diagnosis.diagnose(
+                    given / scale,
+                    right * dy / scale,
+                    related={"x": a, "dy": dy, "y": value},
+                    noise=float(np.max(tolerance)),
+                )
+                raise Refused(
+                    "\n".join(
+                        [
+                            *(lines or ["the derivative is wrong"]),
+                            f"worst at x = {a.flat[worst]:.6g}: got {slope.flat[worst]:.6g}, "
+                            f"{name} says {right.flat[worst]:.6g} (error {error.flat[worst]:.1e}, "
+                            f"tolerance {tolerance.flat[worst]:.1e})",
+                        ]
+                    )
+                )
+        if where.size:
+            (there,) = read_gradient(vjp(where, np.ones_like(where)), ["x"], [where])
+            wanted = np.array(list(kinks.values()), float)
+            off = np.abs(there - wanted)
+            trial.add(Route("value at the kink", largest(off), exact, where.size))
+            if largest(off) > exact:
+                k = int(np.argmax(off))
+                raise Refused(
+                    f"wrong only at the kink x = {where[k]:.6g}: got {there[k]:.6g}, "
+                    f"the convention says {wanted[k]:.6g}"
+                )
+
+    return run("vjp", claim, body)
+
+
+def _elementwise_routes(
+    trial: Trial,
+    f: Callable,
+    torch: Callable | None,
+    wide: np.ndarray,
+    a: np.ndarray,
+    exact: float,
+) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
+    """Yield (route, derivatives, tolerances), entry by entry."""
+    ones, size = np.ones(a.shape), np.maximum(1.0, np.abs(wide))
+    try:
+        tangent = gradcheck.complex_tangent(f, a, [a], [ones])
+        if np.all(np.isfinite(tangent)):
+            yield "complex step", tangent, exact * size
+        else:
+            trial.note("no complex step: the function is not complex-safe (nan or inf)")
+    except gradcheck.NotComplexSafe as error:
+        trial.note(f"no complex step: the function is not complex-safe ({error})")
+    # A step relative to small x, absolute at large ones: neither side of zero is left.
+    step = gradcheck.optimal_step(np.float64, "central") * np.minimum(np.abs(wide), 1.0)
+    step = np.where(step > 0, step, gradcheck.optimal_step(np.float64, "central"))
+    with np.errstate(all="ignore"):
+        up, down = np.asarray(f(wide + step)), np.asarray(f(wide - step))
+    eps = epsilon([up.dtype])
+    if eps < 1e-10:
+        yield (
+            "central differences",
+            (up - down) / ((wide + step) - (wide - step)),
+            2.0**7 * eps ** (2 / 3) * size + exact,
+        )
+    if torch is not None:
+        import torch as module
+
+        trial.device = device()
+        trial.versions["torch"] = module.__version__
+        point = Point(a, [a], [np.ones(a.shape)], [])
+        yield f"autograd on {trial.device}", torch_gradients(torch, point)[0][0], exact * ones
 
 
 def check_jacobian(

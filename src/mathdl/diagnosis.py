@@ -460,8 +460,8 @@ def _local(fit: _Fit, _: np.ndarray) -> list[str]:
     if bad.all() or not bad.any():
         return []
     places = [p for p in (_by_value(fit), _by_place(fit)) if p]
-    if fit.known.structure and places and int(bad.sum()) == 1 and len(places) == 2:
-        places.reverse()
+    if int(bad.sum()) > 1:
+        places = places[:1]
     inside = _inside(fit)
     return [f"wrong only {place}{inside}" for place in places[:2]]
 
