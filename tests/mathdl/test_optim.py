@@ -285,6 +285,21 @@ def test_trajectory_equals_the_published_package(name, seed):
     assert error(mine, theirs) <= (1e-15 if name == "Lion" else 1e-11)
 
 
+def test_muon_in_float32_stays_near_the_reference_in_float64():
+    x0, grads, factors = problem(MATRICES, steps=200, dtype=np.float32)
+    mine = trajectory(optim.Muon, x0, grads, 0.01 * factors)
+    wide = [{k: a.astype(float) for k, a in tree.items()} for tree in (x0, grads)]
+    assert all(m.dtype == np.float32 for m in mine.values())
+    assert 1e-9 < error(mine, literal(literal_muon, *wide, 0.01 * factors)) <= 1e-5
+
+
+def test_momentum_of_nine_tenths_makes_steps_ten_times_as_long():
+    """Erratum: 1/(1 − μ) times, once the buffer is full."""
+    path = trajectory(lambda x: optim.SGD(x, lr=0.01, momentum=0.9), np.zeros(1), np.ones((300, 1)))
+    assert path[0] == pytest.approx(-0.01)
+    assert path[-1] - path[-2] == pytest.approx(-0.1, rel=1e-9)
+
+
 def test_muon_moves_along_orthogonal_matrices():
     rng = np.random.default_rng(0)
     w = np.zeros((4, 8, 5))
