@@ -440,7 +440,7 @@ def ledger_nodes(app: Sphinx, page: str) -> list[nodes.Node]:
         mark = "✓" if item.passed else "✗"
         return [
             _cell(_link(f"{mark} {record['kind']}", uri(item.page, item.anchor))),
-            _cell(routes or "direct"),
+            _cell(routes or "direct", classes=["routes"]),
             _cell(f"{scientific(record['worst_error'])} of {scientific(record['tolerance'])}"),
             _cell(f"{record['points']:,}", classes=["number"]),
             _cell(f"{record['device']}, {record['dtype']}"),
