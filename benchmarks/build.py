@@ -159,7 +159,7 @@ def overhead(root: Path) -> tuple[float, float, float]:
                 run = await run_page(notebook, kernels, cwd=cwd, root=root, limit=600)
                 if run.failure:
                     sys.exit(f"{docname}: {run.failure}")
-                total += sum(run.seconds.values())
+                total += run.duration
                 said = "".join(output.get("text", "") for output in notebook.cells[-1].outputs)
                 shown += float(said.rsplit("spent", 1)[1])
         return total, shown
