@@ -490,10 +490,10 @@ def check_elementwise(
     Returns
     -------
     CheckResult
-        Published in the notebook. Each entry is compared relative to the larger of |f'(x)| and
-        |f(x) / x|, so that small arguments count as much as large ones; the tolerance grows with
-        max(1, |x|), the condition number of exp. Autograd is compared at the scale of the largest
-        entry: torch's derivatives lose their digits in the tails.
+        Published in the notebook. Each entry is compared relative to the larger of the magnitudes
+        of f'(x) and f(x) / x, so that small arguments count as much as large ones; the tolerance
+        grows with ``max(1, abs(x))``, the condition number of exp. Autograd is compared at the scale of
+        the largest entry: torch's derivatives lose their digits in the tails.
 
     Raises
     ------
@@ -534,13 +534,14 @@ def check_elementwise(
                 scale = np.maximum(scale, largest(right))
             off = np.abs(slope - right)
             error = off / scale
+            shown = np.where(scale > smallest, scale, 1.0)
             worst = int(np.argmax(error / tolerance))
             trial.scale = max(trial.scale, largest(right))
             trial.add(Route(name, float(error[worst]), float(tolerance[worst]), a.size))
             if not error[worst] <= tolerance[worst]:
                 lines = diagnosis.diagnose(
-                    given / scale,
-                    right * dy / scale,
+                    given / shown,
+                    right * dy / shown,
                     related={"x": a, "dy": dy, "y": value},
                     noise=float(np.max(tolerance)),
                 )
@@ -1028,12 +1029,23 @@ def check_equal(
     """
 
     def body(trial: Trial) -> None:
+        if scale is not None and not (np.isfinite(scale) and scale > 0):
+            raise ValueError(f"scale must be a positive number, got {scale}")
         several = isinstance(actual, list) and isinstance(expected, list)
-        pairs = list(zip(actual, expected, strict=False)) if several else [(actual, expected)]
         if several and len(actual) != len(expected):
             raise Refused(f"{len(actual)} points against {len(expected)}")
-        for a, e in pairs:
-            _equal_at(trial, np.asarray(a), np.asarray(e), scale, tol, ulps, hypotheses or {})
+        pairs = list(zip(actual, expected, strict=True)) if several else [(actual, expected)]
+        for k, (a, e) in enumerate(pairs):
+
+            def guess(wrong: Any, k: int = k) -> Any:
+                value = wrong() if callable(wrong) else wrong
+                return value[k] if several else value
+
+            mistakes = {
+                name: (lambda wrong=wrong, guess=guess: guess(wrong))
+                for name, wrong in (hypotheses or {}).items()
+            }
+            _equal_at(trial, np.asarray(a), np.asarray(e), scale, tol, ulps, mistakes)
 
     return run("equal", claim, body)
 
@@ -1047,25 +1059,28 @@ def _equal_at(
     ulps: float | None,
     hypotheses: dict[str, Any],
 ) -> None:
-    if a.shape != e.shape:
-        raise Refused(f"shape {a.shape}, wanted {e.shape}: nothing is broadcast in a comparison")
-    if not a.size:
-        raise Refused("empty: there are no entries, so that nothing is compared")
     for name, array in (("the value", a), ("the expected value", e)):
         if array.dtype.kind not in "fciub":
             raise Refused(f"wrong dtype: {name} is {array.dtype}, wanted numbers")
+    if a.shape != e.shape:
+        text = diagnosis.diagnose_shape(a, e.shape, lambda: e)
+        raise Refused(f"{text} (nothing is broadcast in a comparison)")
+    if not a.size:
+        raise Refused("empty: there are no entries, so that nothing is compared")
+    for name, array in (("the value", a), ("the expected value", e)):
         if not np.all(np.isfinite(array)):
-            raise Refused(f"not finite: {name} holds nan or inf")
+            raise Refused(f"{name}: {diagnosis.nonfinite(array)}")
     if not np.any(a) and not np.any(e) and scale is None:
-        raise Refused("all zero: both sides are zero; give scale= if they should be")
-    floats = [array.dtype for array in (a, e) if array.dtype.kind in "fc"]
+        raise Refused("all zero: both sides are zero; give scale= if that is the claim")
+    floats = [np.finfo(array.dtype).dtype for array in (a, e) if array.dtype.kind in "fc"]
     eps = epsilon(floats) if floats else 0.0
     trial.dtype = str(np.result_type(a, e))
     wide = complex if "c" in (a.dtype.kind, e.dtype.kind) else float
     off = np.abs(a.astype(wide) - e.astype(wide))
-    size = scale if scale is not None else max(largest(e), 0.0) or largest(a)
-    if ulps is not None:
-        off = off / np.spacing(np.abs(e).astype(floats[0] if floats else float)) * eps
+    size = scale if scale is not None else largest(e) or largest(a)
+    if ulps is not None and floats:
+        coarse = max(floats, key=lambda dtype: np.finfo(dtype).eps)
+        off = off / np.spacing(np.abs(e).astype(coarse)).astype(float) * eps
         tolerance = ulps * eps
     else:
         off = off / size
@@ -1075,22 +1090,17 @@ def _equal_at(
     worst = float(off[index])
     trial.add(Route("closed form", worst, tolerance, a.size))
     if not worst <= tolerance:
-        fits = [
-            f"equals what you get with: {name}"
-            for name, value in hypotheses.items()
-            if np.shape(w := np.asarray(value() if callable(value) else value)) == a.shape
-            and np.max(np.abs(w - a)) / size <= max(tolerance, 1e-12)
-        ] or diagnosis.diagnose(a, e)
-        place = f" at [{', '.join(map(str, index))}]" if index else ""
-        raise Refused(
-            "\n".join(
-                [
-                    *(fits[:2] or ["the two sides differ"]),
-                    f"worst{place}: got {a[index]:.6g}, expected {e[index]:.6g} "
-                    f"(error {worst:.1e}, tolerance {tolerance:.1e})",
-                ]
-            )
+        lines = diagnosis.diagnose(
+            a, e, tol=max(30 * tolerance, 1e-9), noise=tolerance, hypotheses=hypotheses
         )
+        place = f" at [{', '.join(map(str, index))}]" if index else ""
+        got, wanted = a[index].astype(wide), e[index].astype(wide)
+        lines = lines or ["the two sides differ"]
+        lines.append(
+            f"worst{place}: got {got:.6g}, expected {wanted:.6g} "
+            f"(error {worst:.1e}, tolerance {tolerance:.1e})"
+        )
+        raise Refused("\n".join(lines))
 
 
 def check_bound(

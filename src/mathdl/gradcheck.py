@@ -153,13 +153,13 @@ def optimal_step(dtype: Any, method: str = "central") -> float:
     -------
     float
         ε^½ for forward, ε^⅓ for central, ε^⅕ for Richardson's extrapolation and ε^¼ for second
-        differences, to be multiplied by max(1, |x|). A complex step has no rounding to
+        differences, to be multiplied by ``max(1, abs(x))``. A complex step has no rounding to
         balance: 1e-30, or 1e-20 in single precision where 1e-30 underflows when it is
         multiplied by a small number.
 
     Notes
     -----
-    A central difference errs by h²|f‴|/6 + ε|f|/h, least near h = ε^⅓ [1]_.
+    A central difference errs by ``h² abs(f‴) / 6 + ε abs(f) / h``, least near h = ε^⅓ [1]_.
 
     References
     ----------
@@ -371,11 +371,11 @@ def locate(
     flat = np.concatenate([g.ravel().astype(float) for g in given])
     rng = np.random.default_rng(seed)
     signs = random_signs(rng, flat.shape)
-    evaluations = 0
+    evaluations, passes = 0, {"complex": 1, "richardson": 4}.get(method, 2)
 
     def error(entries: slice) -> float:
         nonlocal evaluations
-        evaluations += 1
+        evaluations += passes
         u = np.zeros(flat.size)
         u[entries] = signs[entries]
         value = np.asarray(_along(f, x, arrays, split(u, arrays), method, None))
@@ -436,7 +436,7 @@ def taylor_remainders(
     Returns
     -------
     steps, remainders : ndarray
-        h and |f(x + h u) − f(x) − h u·∇f|.
+        h and ``abs(f(x + h u) − f(x) − h u·∇f)``.
 
     Examples
     --------
@@ -577,8 +577,9 @@ def complex_tangent(
         z.imag = h * u
         point.append(z)
     with warnings.catch_warnings(), np.errstate(all="ignore"):
-        warnings.simplefilter("error", np.exceptions.ComplexWarning)
+        # ComplexWarning is a RuntimeWarning: the later filter counts.
         warnings.simplefilter("ignore", RuntimeWarning)
+        warnings.simplefilter("error", np.exceptions.ComplexWarning)
         try:
             value = np.asarray(f(rebuild(x, point)))
         except np.exceptions.ComplexWarning:
