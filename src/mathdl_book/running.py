@@ -129,9 +129,31 @@ async def run_page(
         kernel.kill()
         if session is not None:
             session.close()
+        for cell in code_cells(notebook):
+            cell.outputs = merge_streams(cell.outputs)
     run.peak_bytes = (await kernel.exited).peak_bytes
     run.duration = time.monotonic() - start
     return run
+
+
+def merge_streams(outputs: list[NotebookNode]) -> list[NotebookNode]:
+    """Join what a cell printed in one go: how it was cut depends on when it was sent.
+
+    Examples
+    --------
+    >>> from nbformat.v4 import new_output
+    >>> parts = [new_output("stream", name="stdout", text=text) for text in ("a", "b")]
+    >>> [output.text for output in merge_streams(parts)]
+    ['ab']
+    """
+    merged: list[NotebookNode] = []
+    for output in outputs:
+        last = merged[-1] if merged else None
+        if last and output.output_type == last.output_type == "stream" and output.name == last.name:
+            last.text += output.text
+        else:
+            merged.append(output)
+    return merged
 
 
 class Session:

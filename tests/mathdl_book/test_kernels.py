@@ -146,6 +146,17 @@ def test_an_error_stops_the_page_and_shows_where(tmp_path):
     assert "\x1b" not in message and not failed.notebook.cells[2].outputs
 
 
+def test_outputs_do_not_depend_on_when_they_were_sent(tmp_path):
+    cell = (
+        "import sys, time\nfrom IPython.display import display\n"
+        "print(1)\ntime.sleep(0.4)\nprint(2)\nshown = display(3, display_id=True)\nprint(4)"
+    )
+    (one,) = run(tmp_path, (cell, "shown.update(5)"))
+    outputs = one.notebook.cells[0].outputs
+    assert [output.output_type for output in outputs] == ["stream", "display_data", "stream"]
+    assert text(one) == "1\n2\n54\n"
+
+
 def test_what_a_thread_says_after_the_last_cell_is_kept(tmp_path):
     cell = (
         "import threading, time\n"
