@@ -48,7 +48,7 @@ def points(dtype, seed=0):
     """Generic points, a geometric grid of both signs, and the kink itself."""
     rng = np.random.default_rng(seed)
     grid = 10.0 ** np.arange(-8, 3)
-    x = np.concatenate([rng.normal(size=40) * 3, grid, -grid, [0.0, -0.0, 20.0, 20.5]])
+    x = np.concatenate([rng.normal(size=40) * 3, grid, -grid, [0.0, -0.0, 20.0, 20.1]])
     return rng.permutation(np.resize(x, 72)).reshape(3, 4, 6).astype(dtype)
 
 

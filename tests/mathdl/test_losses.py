@@ -372,7 +372,7 @@ REFUSED = [
     (lambda: losses.cross_entropy(X, LABELS == 0), TypeError, "got dtype bool"),
     (lambda: losses.cross_entropy(X, LABELS, np.ones(4)), ValueError, r"weight .* \(5,\)"),
     (lambda: losses.cross_entropy(X, LABELS, label_smoothing=1.5), ValueError, "between 0 and 1"),
-    (lambda: losses.cross_entropy(X, PROBABILITIES, ignore_index=1), ValueError, "ignore_index"),
+    (lambda: losses.cross_entropy(X, PROBABILITIES, ignore_index=0), ValueError, "ignore_index"),
     (lambda: losses.cross_entropy(np.float64(1.0), np.array(0)), ValueError, "class axis"),
     (lambda: losses.nll_loss(LOG_Q, PROBABILITIES), TypeError, "class indices"),
     (lambda: losses.binary_cross_entropy(P + 1, Q), ValueError, "input must lie"),
