@@ -294,7 +294,7 @@ def _remembered(fit: _Fit, _: np.ndarray) -> list[str]:
     if before is None or before.shape != fit.a.shape or not np.any(before):
         return []
     if fit.equals(before):
-        return ["equals the value at the point evaluated before: a stale cache"]
+        return ["equals the value at the point evaluated before: a stale cache, or x is forgotten?"]
     if fit.equals(fit.r + before):
         return ["accumulated: the value at the point evaluated before is still in it, not zeroed"]
     return []
@@ -391,8 +391,10 @@ def _reason(ratio: float, fit: _Fit) -> str:
     if simple > 0 and abs(ratio - simple) <= close * ratio and simple.numerator <= 12:
         return f"a factor {simple}?"
     for name, value in _CONSTANTS.items():
-        if is_(value):
-            return f"a missing {'1/' if ratio > 1 else ''}{name}?"
+        if abs(ratio * value - 1) <= close:
+            return f"a missing factor {name}?"
+        if abs(ratio / value - 1) <= close:
+            return f"a missing factor 1/{name}?"
     for (n, first), (m, second) in itertools.permutations(lengths.items(), 2):
         if abs(ratio - n / m) <= close * ratio:
             return f"divided by {m} ({second}), not by {n} ({first})?"
@@ -463,7 +465,10 @@ def _local(fit: _Fit, _: np.ndarray) -> list[str]:
     if int(bad.sum()) > 1:
         places = places[:1]
     inside = _inside(fit)
-    return [f"wrong only {place}{inside}" for place in places[:2]]
+    return [
+        f"wrong {'' if place.startswith('everywhere') else 'only '}{place}{inside}"
+        for place in places[:2]
+    ]
 
 
 def _inside(fit: _Fit) -> str:
@@ -553,7 +558,14 @@ def _by_place(fit: _Fit) -> str:
         some, share = bad.any(rest), bad.mean(rest)
         if some.all() or (rest and share[some].min() < 0.6):
             continue
-        return _slices(np.flatnonzero(some), bad.shape[axis], axis, bad.ndim)
+        found, n = np.flatnonzero(some), bad.shape[axis]
+        for name, z in fit.known.related.items():
+            z = np.asarray(z)
+            if axis == 0 and z.dtype.kind in "iu" and z.size and 0 <= z.min() <= z.max() < n:
+                often = np.flatnonzero(np.bincount(z.ravel(), minlength=n) > 1)
+                if np.array_equal(often, found):
+                    return f"in the rows that {name} names more than once: overwritten, not added?"
+        return _slices(found, n, axis, bad.ndim)
     if len(where) <= 4:
         return "in entries " + ", ".join(_index(i) for i in where)
     return ""
@@ -597,9 +609,86 @@ def _forms(name: str, z: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
         yield f"(1 − {name}²)", 1 - z**2
         yield f"{name}²", z**2
         yield f"(1 − {name})", 1 - z
+        yield f"(1 + {name})", 1 + z
         yield f"[{name} > 0]", (z > 0).astype(float)
         yield f"exp({name})", np.exp(np.minimum(z, 700))
         yield f"√{name}", np.sqrt(np.abs(z))
+
+
+def _slopes(z: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
+    """Slopes that an elementwise function may have, or be given by mistake."""
+    from mathdl import activations  # here, so that the checks start without it
+
+    one = np.ones_like(z)
+    for name in ("sigmoid", "tanh", "relu", "leaky_relu", "elu", "gelu", "silu", "softplus"):
+        yield f"{name}'", getattr(activations, f"{name}_vjp")(z, one)
+    yield "gelu'(approximate='tanh')", activations.gelu_vjp(z, one, "tanh")
+    yield (
+        "Φ (the normal distribution function)",
+        np.where(np.abs(z) > 1e-30, activations.gelu(z) / np.where(z == 0, 1.0, z), 0.5),
+    )
+    yield "[z < 0]", (z < 0).astype(z.dtype)
+    yield from (("z", z), ("1 − z", 1 - z), ("1 − z²", 1 - z * z), ("z(1 − z)", z * (1 - z)))
+
+
+def _slope(fit: _Fit, _: np.ndarray) -> list[str]:
+    """Recognise the slope of another activation, or of the right one at another array."""
+    arrays, dy = dict(fit.arrays()), fit.known.related.get("dy")
+    x, y = arrays.get(fit.known.point), arrays.get("y")
+    if x is None or dy is None or np.shape(dy) != fit.a.shape or fit.a.size < 3:
+        return []
+    with np.errstate(all="ignore"):
+        right = [(n, s) for n, s in _slopes(x) if fit.same(fit.r, dy * s)]
+        if not right:
+            return []
+        # Neighbouring activations differ by little near zero: compare at rounding, not at `tol`.
+        close = max(100 * fit.known.noise, 1e-3 * fit.tol)
+        point = fit.known.point
+        for at, z in ((point, x), ("y", y)):
+            for name, s in _slopes(z) if z is not None else ():
+                if name != "softplus'" and _largest(fit.a - dy * s) <= close * fit.scale:
+                    there = f"{name} at {at}" if "z" not in name else name.replace("z", at)
+                    return [f"has the slope {there}, where {right[0][0]} at {point} is right"]
+    return []
+
+
+def _coupled(fit: _Fit, _: np.ndarray) -> list[str]:
+    """Recognise a softmax whose entries do not feel each other, or feel the wrong ones."""
+    arrays, dy = dict(fit.arrays()), fit.known.related.get("dy")
+    y = arrays.get("y")
+    if y is None or dy is None or np.shape(dy) != fit.a.shape or fit.a.ndim < 1:
+        return []
+
+    def vjp(axis: int) -> np.ndarray:
+        return y * (dy - (y * dy).sum(axis, keepdims=True))
+
+    for axis in range(fit.a.ndim):
+        if not fit.same(fit.r, vjp(axis)):
+            continue
+        if fit.equals(dy * y * (1 - y)):
+            return ["equals dy·y(1 − y): the softmax's other entries are left out"]
+        for other in range(fit.a.ndim):
+            if other != axis and fit.equals(vjp(other)):
+                return [f"the softmax's sum runs over axis {other}, where axis {axis} is right"]
+    return []
+
+
+def _clipped(fit: _Fit, _: np.ndarray) -> list[str]:
+    """Recognise entries cut off at a limit."""
+    limit = _largest(fit.a)
+    if fit.a.dtype.kind == "c" or np.sum(np.abs(fit.a) >= limit * (1 - 1e-12)) < 2:
+        return []
+    if fit.equals(np.clip(fit.r, -limit, limit)):
+        return [f"clipped to ±{limit:.3g}"]
+    return []
+
+
+def _guided(fit: _Fit, _: np.ndarray) -> list[str]:
+    """Recognise a gradient that is masked by its own sign."""
+    dy = fit.known.related.get("dy")
+    if dy is not None and np.shape(dy) == fit.a.shape and fit.equals(fit.r * (np.asarray(dy) > 0)):
+        return ["zero where dy ≤ 0: masked by the sign of the gradient (guided backpropagation?)"]
+    return []
 
 
 def _elementwise(fit: _Fit, _: np.ndarray) -> list[str]:
@@ -634,10 +723,12 @@ def _by_axis(fit: _Fit, _: np.ndarray) -> list[str]:
     for axis in reversed(range(fit.a.ndim)):
         if fit.a.shape[axis] < 2 or fit.a.size < 4:
             continue
+        if np.mean((fit.r != 0).sum(axis) > 1) < 0.5:  # too sparse to speak of a factor
+            continue
         energy = (fit.r**2).sum(axis, keepdims=True)
         with np.errstate(all="ignore"):
             c = (fit.a * fit.r).sum(axis, keepdims=True) / np.where(energy > 0, energy, 1)
-        if fit.equals(c * fit.r):
+        if fit.equals(c * fit.r) and np.all(np.abs(c[energy > 0] - 1) > 1e-6):
             word = {0: "column", 1: "row"}.get(axis, "slice") if fit.a.ndim == 2 else "slice"
             spread = c[energy > 0]
             return [
@@ -680,20 +771,19 @@ def _term(fit: _Fit, _: np.ndarray) -> list[str]:
                 f"off by an amount that is constant along axis {axis}: a missing mean "
                 "(softmax, layer norm subtract one)?"
             ]
-    for name, z in fit.arrays():
-        if z.shape != missing.shape or np.ptp(z) == 0:
-            continue
-        for form, w in _forms(name, z):
-            for axis in reversed(range(missing.ndim)):
-                if missing.shape[axis] < 3 or not np.all(np.isfinite(w)):
-                    continue
-                energy = (w**2).sum(axis, keepdims=True)
-                c = (w * missing).sum(axis, keepdims=True) / np.where(energy > 0, energy, 1)
-                if gap.same(missing, c * w):
-                    return [
-                        f"off by {form} times a number constant along axis {axis}: a missing sum "
-                        "or mean in its derivative (softmax, normalisation)?"
-                    ]
+    arrays = [(name, z) for name, z in fit.arrays() if np.ptp(z) > 0]
+    forms = [(form, w) for name, z in arrays for form, w in _forms(name, z)]
+    for form, w in [*arrays, *forms]:
+        for axis in reversed(range(missing.ndim)):
+            if missing.shape[axis] < 3 or not np.all(np.isfinite(w)):
+                continue
+            energy = (w**2).sum(axis, keepdims=True)
+            c = (w * missing).sum(axis, keepdims=True) / np.where(energy > 0, energy, 1)
+            if gap.same(missing, c * w):
+                return [
+                    f"off by {form} times a number constant along axis {axis}: a missing sum "
+                    "or mean in its derivative (softmax, normalisation)?"
+                ]
     return []
 
 
@@ -721,7 +811,7 @@ def _rounding(fit: _Fit, actual: np.ndarray) -> list[str]:
             fit.r.astype(np.float32).astype(float), fit.r
         ):
             return ["computed in float32: every entry is a single-precision number"]
-        if off < 1e-5:
+        if off < 1e-5 and fit.bad.mean() > 0.5:
             return [
                 f"an error of {off:.0e}, the size of float32's rounding: something inside is in "
                 "single precision, or is itself a difference quotient?"
@@ -750,17 +840,21 @@ def _alike(fit: _Fit, _: np.ndarray) -> list[str]:
 
 _FAMILIES = (
     _vanished,
-    _remembered,
     _taken,
+    _slope,
+    _remembered,
     _factor,
+    _coupled,
+    _clipped,
+    _guided,
     _rounding,
     _moved,
     _summed,
+    _power,
     _elementwise,
+    _by_axis,
     _local,
     _term,
-    _power,
-    _by_axis,
     _rank_one,
     _alike,
 )
