@@ -20,6 +20,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from .kernels import preloads, start_early
+
 HTML = "html"
 FAILED = "failed"
 WATCHED = ("book", "src", "explorables", "_config.yml", "_toc.yml", "requirements.txt")
@@ -46,15 +48,19 @@ def build(root: Path, *, device: str = "cpu", jobs: int = 0, keep: bool = False)
         Exit status: 0 if the book was built and nothing was found wrong with it.
     """
     began = time.monotonic()
+    os.environ["MATHDL_DEVICE"] = device
+    if jobs:
+        os.environ["MATHDL_JOBS"] = str(jobs)
+    if not (root / "_build" / "execution").is_dir():  # every page will run
+        start_early(
+            preloads("".join(path.read_text("utf-8") for path in (root / "book").rglob("*.md")))
+        )
     # jsonschema imports it if it can, for a check of addresses that no notebook needs; it builds
     # its grammars on import, which is a third of a build in which nothing has changed.
     sys.modules.setdefault("rfc3987_syntax", None)
     from .execution import describe_device
 
     html = root / "_build" / HTML
-    os.environ["MATHDL_DEVICE"] = device
-    if jobs:
-        os.environ["MATHDL_JOBS"] = str(jobs)
     try:
         described = describe_device(device)
     except RuntimeError as error:

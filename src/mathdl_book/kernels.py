@@ -172,8 +172,7 @@ async def open_kernels(
     opened: ForkServer | Spawner | None = None
     try:
         if can_fork() if fork is None else fork:
-            modules = [module for package in packages for module in PRELOADS[package]]
-            opened = ForkServer(folder, root, modules)
+            opened = ForkServer(folder, root, _modules(packages))
             if not await opened.ready():  # a package has started a thread, or crashes on import
                 await opened.close()
                 opened = None
@@ -184,6 +183,39 @@ async def open_kernels(
         if opened is not None:
             await opened.close()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+# The server that `start_early` has started, with what it imports, until someone takes it.
+_early: list[tuple[set[str], subprocess.Popen[bytes]]] = []
+
+
+def start_early(packages: Iterable[str]) -> None:
+    """Start importing for kernels that will be wanted soon, while this process still starts up.
+
+    Parameters
+    ----------
+    packages : iterable of str
+        Names of `PRELOADS`.
+    """
+    if can_fork() and not _early:
+        modules = _modules(packages)
+        _early.append((set(modules), _launch(modules)))
+
+
+def _modules(packages: Iterable[str]) -> list[str]:
+    return [module for package in packages for module in PRELOADS[package]]
+
+
+def _launch(modules: Sequence[str]) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "mathdl_book.kernels", "serve", *modules],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        cwd=tempfile.gettempdir(),
+        env=_environment(),
+        # Ctrl-C in the terminal is for the builder alone, which then ends this process.
+        start_new_session=True,
+    )
 
 
 class ForkServer:
@@ -197,15 +229,11 @@ class ForkServer:
         self._started: dict[int, asyncio.Future[Kernel]] = {}
         loop = asyncio.get_running_loop()
         self._hello: asyncio.Future[bool] = loop.create_future()
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "mathdl_book.kernels", "serve", *modules],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            cwd=folder,
-            env=_environment(),
-            # Ctrl-C in the terminal is for the builder alone, which then ends this process.
-            start_new_session=True,
-        )
+        imported, early = _early.pop() if _early else (set(), None)
+        if early is not None and not imported.issuperset(modules):
+            early.communicate()  # closes its input, which ends it
+            early = None
+        self._process = early or _launch(modules)
         self._reader = asyncio.create_task(self._read())
 
     async def ready(self) -> bool:

@@ -27,7 +27,7 @@ def quiet_build(tmp_path, monkeypatch):
 
     def run(ledger, device="cpu", status=0):
         def pages(root, html):
-            html.mkdir(parents=True)
+            html.mkdir(parents=True, exist_ok=True)
             (html / "ledger.json").write_text(json.dumps(ledger))
             return status
 
@@ -56,6 +56,20 @@ def test_a_gpu_that_no_check_used_fails_the_build(quiet_build, tmp_path, capsys)
     checks = {"eq-a": {"checks": [{"device": "cuda:0"}, {"device": "cpu"}]}}
     assert quiet_build({"totals": COUNTED, "claims": checks}, "cuda") == 0
     assert not (tmp_path / "_build/failed").exists(), "what failed before is out of date"
+
+
+def test_what_is_started_early_knows_the_device_and_the_pages(quiet_build, tmp_path, monkeypatch):
+    seen = []
+    monkeypatch.setattr(
+        builder, "start_early", lambda names: seen.append((os.environ["MATHDL_DEVICE"], names))
+    )
+    (tmp_path / "book/part").mkdir(parents=True)
+    (tmp_path / "book/part/page.md").write_text("import torch")
+    quiet_build({"checks": [{"device": "cuda"}]}, "cuda")
+    assert seen == [("cuda", ["torch"])]
+    (tmp_path / "_build/execution").mkdir()
+    quiet_build({}, status=1)
+    assert len(seen) == 1, "with results at hand perhaps nothing runs"
 
 
 def test_a_failed_build_is_set_aside(quiet_build, tmp_path, capsys):

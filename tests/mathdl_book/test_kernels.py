@@ -223,6 +223,19 @@ def test_a_package_that_crashes_the_parent_falls_back_to_spawning(tmp_path, monk
     assert text(one) == "2"
 
 
+@pytest.mark.parametrize(("early", "used"), [(["numpy", "scipy"], True), ([], False)])
+def test_a_parent_started_early_is_used_if_it_imports_enough(tmp_path, early, used):
+    if not can_fork():
+        pytest.skip("no safe fork here")
+    kernels.start_early(early)
+    ((_, process),) = kernels._early
+    cell = "import os, sys\nprint(os.getppid(), 'numpy' in sys.modules)"
+    (one,) = run(tmp_path, (cell,), packages=["numpy"])
+    parent, imported = text(one).split()
+    assert (int(parent) == process.pid) == used and imported == "True"
+    assert not kernels._early and process.wait(5) == 0
+
+
 @pytest.mark.parametrize(
     ("code", "packages"),
     [
