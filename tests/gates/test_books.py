@@ -83,7 +83,7 @@ def build(
         [sys.executable, "-c", program, "build", *options, str(root)],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
         env={**os.environ, "MPLCONFIGDIR": str(root / "mpl"), **(env or {})},
     )
     report = root / "_build" / "findings.json"

@@ -134,6 +134,7 @@ def test_a_cell_that_is_let_through(source):
         ({"tags": ["raises-exception"], "mathdl": {"raises": " "}}, "without a reason"),
         ({"mathdl": {"raises": "why"}}, "without the tag raises-exception"),
         ({"mystnb": {"remove_code_outputs": True}}, "hides what the cell showed"),
+        ({"load": "code.py"}, "loads its code from a file"),
         ({"mystnb": {"figure": {"name": "Plot"}}}, "'Plot' is not of the form fig-"),
     ],
 )
@@ -162,7 +163,8 @@ def test_places_in_a_page(tmp_path):
         (1, 7, {"torch"}),
         (2, 13, {"scipy"}),
     ]
-    (finding,) = pages.page_findings(here)
+    judged_cells, (finding,) = pages.judge(here)
+    assert judged_cells == cells
     assert finding.where == "cell 2 (line 18)"
     assert here.text.splitlines()[17] == "quit()"
 
@@ -613,6 +615,13 @@ def test_doctrees_are_kept_only_after_a_green_build(tmp_path):
     assert not building.forget_unless_green(trees)
     assert (trees / "environment.pickle").is_file()
     assert building.forget_unless_green(trees)  # the mark is gone while a build runs
+
+
+def test_doctrees_that_passed_other_rules_are_not_kept(tmp_path, monkeypatch):
+    (tmp_path / "environment.pickle").write_text("x")
+    building.mark_green(tmp_path)
+    monkeypatch.setattr(building, "rules", lambda: "stricter")
+    assert building.forget_unless_green(tmp_path)
 
 
 def test_what_is_wrong_everywhere_is_told_once():

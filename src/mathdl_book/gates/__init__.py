@@ -15,9 +15,11 @@ one makes it exit with code 1.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import pickle
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,10 +32,29 @@ from mathdl_book.gates import building, doctrees, notebooks, pages, site
 from mathdl_book.pages import Page
 
 if TYPE_CHECKING:
+    from docutils import nodes
     from sphinx.application import Sphinx
     from sphinx.config import Config
+    from sphinx.environment import BuildEnvironment
 
+KEPT = "mathdl-gates.pickle"
 MANY = 5  # places at which the same finding is told as one
+
+
+@dataclass
+class Kept:
+    """What need not be found out again while the bytes stay the same.
+
+    Parameters
+    ----------
+    pages : dict
+        Document name → digest of the source, its code cells, findings.
+    html : dict
+        Path in the site → digest of the page, facts.
+    """
+
+    pages: dict[str, tuple[str, list[pages.Cell], list[Finding]]] = field(default_factory=dict)
+    html: dict[str, tuple[str, Facts]] = field(default_factory=dict)
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
@@ -41,6 +62,9 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app._mathdl_warnings = building.WarningCounter(Path(app.srcdir))
     app._mathdl_warnings.attach()
     app.connect("config-inited", _begin, priority=0)
+    app.connect("doctree-read", _judge_doctree)
+    app.connect("env-purge-doc", _forget_doctree)
+    app.connect("env-merge-info", _merge_doctrees)
     app.connect("build-finished", _judge, priority=9_000)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
 
@@ -116,55 +140,69 @@ def _report_file(app: Sphinx) -> Path:
 
 
 def _findings(app: Sphinx, finished: bool) -> list[Finding]:
-    """Return what the gates find in a build; of its HTML only if it was finished."""
-    env, root = app.env, Path(app.srcdir)
-    found: list[Finding] = []
-    records: list[notebooks.Record] = []
-    executed = root_of_notebooks(app)
+    """Return what the gates find in a build; only in what there is of it if it did not finish."""
+    docnames, root = sorted(app.env.found_docs), Path(app.srcdir)
+    kept = _load(app)
     told = {finding.page for finding in findings_of(app) if finding.gate == "execution"}
-    for docname in sorted(env.found_docs):
-        page = Page(docname, Path(env.doc2path(docname)))
-        found += [*pages.kind_findings(page), *pages.page_findings(page)]
-        try:
-            cells = pages.read_cells(page)
-        except Exception:  # told by page_findings
-            continue
-        path = executed / f"{docname}.ipynb"
-        notebook = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+    found = pages.unbuilt_findings(root, set(docnames))
+    records: list[notebooks.Record] = []
+    for docname in docnames:
+        page = Page(docname, Path(app.env.doc2path(docname)))
+        digest = hashlib.sha256(page.path.read_bytes()).hexdigest()
+        if kept.pages.get(docname, ("",))[0] != digest:
+            kept.pages[docname] = (digest, *pages.judge(page))
+        _, cells, of_source = kept.pages[docname]
+        found += of_source
+        found += getattr(app.env, "mathdl_doctree_findings", {}).get(docname, [])
+        notebook = _executed(app, docname)
         if finished or notebook:
             found += notebooks.notebook_findings(docname, cells, notebook, told=docname in told)
         records += notebooks.records_in(docname, cells, notebook)
-    found += pages.unbuilt_findings(root, set(env.found_docs))
     found += notebooks.record_findings(records)
-    if not finished:
-        return found
-    found += notebooks.claim_findings(ledger.claims(env), records)
-    labels = env.domaindata["std"]["anonlabels"]
-    for docname in sorted(env.found_docs):
-        of_page = [target for place, target in labels.values() if place == docname]
-        found += doctrees.doctree_findings(docname, env.get_doctree(docname), of_page)
-    if app.builder.name == "html":
-        facts = _read_site(app)
+    if finished:
+        found += notebooks.claim_findings(ledger.claims(app.env), records)
+    if finished and app.builder.name == "html":
+        facts = read_site(Path(app.outdir), kept.html)
         found += site.site_findings(Path(app.outdir), facts)
-        found += permalinks.permalink_findings(permalinks.load(root), env.found_docs, facts)
+        found += permalinks.permalink_findings(permalinks.load(root), docnames, facts)
+    (Path(app.doctreedir) / KEPT).write_bytes(pickle.dumps(kept))
     return found
 
 
-def root_of_notebooks(app: Sphinx) -> Path:
-    """Return the folder in which myst-nb leaves the executed notebooks.
-
-    Parameters
-    ----------
-    app : Sphinx
-        The running build.
-    """
-    return Path(app.outdir).parent / "jupyter_execute"
+def _executed(app: Sphinx, docname: str) -> dict[str, Any] | None:
+    """Return a page's notebook as myst-nb leaves it with its outputs, None if there is none."""
+    path = Path(app.outdir).parent / "jupyter_execute" / f"{docname}.ipynb"
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
 
 
-def _read_site(app: Sphinx) -> dict[str, Facts]:
-    """Return the facts of the HTML, those of unchanged pages from the last green build."""
-    kept = Path(app.doctreedir) / "mathdl-site.pickle"
-    cache = pickle.loads(kept.read_bytes()) if kept.is_file() else {}
-    facts = read_site(Path(app.outdir), cache)
-    kept.write_bytes(pickle.dumps(cache))
-    return facts
+def _load(app: Sphinx) -> Kept:
+    """Return what the last green build found out; it lies, and goes, with the doctrees."""
+    try:
+        return pickle.loads((Path(app.doctreedir) / KEPT).read_bytes())
+    except Exception:  # not there, or not whole
+        return Kept()
+
+
+# Doctrees are judged when they are read, and the findings pickled with the environment.
+
+
+def _judge_doctree(app: Sphinx, doctree: nodes.document) -> None:
+    env = app.env
+    labels = env.domaindata["std"]["anonlabels"].values()
+    of_page = [target for docname, target in labels if docname == env.docname]
+    if not hasattr(env, "mathdl_doctree_findings"):
+        env.mathdl_doctree_findings = {}
+    found = doctrees.doctree_findings(env.docname, doctree, of_page)
+    env.mathdl_doctree_findings[env.docname] = found
+
+
+def _forget_doctree(app: Sphinx, env: BuildEnvironment, docname: str) -> None:
+    getattr(env, "mathdl_doctree_findings", {}).pop(docname, None)
+
+
+def _merge_doctrees(
+    app: Sphinx, env: BuildEnvironment, docnames: list[str], other: BuildEnvironment
+) -> None:
+    mine = getattr(env, "mathdl_doctree_findings", {})
+    theirs = getattr(other, "mathdl_doctree_findings", {})
+    env.mathdl_doctree_findings = {**mine, **theirs}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
 import shutil
@@ -13,6 +14,7 @@ from typing import Any
 from docutils import nodes
 from sphinx.util.logging import NAMESPACE, get_node_location, is_suppressed_warning
 
+from mathdl_book import facts
 from mathdl_book.findings import Finding
 
 # Types of warning that may be suppressed, and why.
@@ -140,8 +142,14 @@ class WarningCounter(logging.Handler):
             yield Finding("warnings", page, where, f"{' '.join(message.split())}; mend what warns")
 
 
+def rules() -> str:
+    """Return a digest of the gates themselves: what passed under other rules is judged anew."""
+    sources = [*sorted(Path(__file__).parent.glob("*.py")), Path(facts.__file__)]
+    return hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()
+
+
 def forget_unless_green(doctreedir: Path) -> bool:
-    """Delete the doctrees of a build that did not end green, and mark the new one as unfinished.
+    """Delete the doctrees of a build that did not pass these gates; mark the new one unfinished.
 
     Sphinx warns of a page only when it reads it: doctrees that outlive a failed, killed or
     unchecked build would make the next one silent.
@@ -157,8 +165,9 @@ def forget_unless_green(doctreedir: Path) -> bool:
         Whether something was deleted.
     """
     marker = doctreedir / GREEN
-    if marker.is_file():
-        marker.unlink()
+    green = marker.is_file() and marker.read_text(encoding="utf-8") == rules()
+    marker.unlink(missing_ok=True)
+    if green:
         return False
     stale = doctreedir.is_dir() and any(doctreedir.iterdir())
     forget(doctreedir)
@@ -186,4 +195,4 @@ def mark_green(doctreedir: Path) -> None:
     doctreedir : Path
         Where Sphinx keeps doctrees and environment.
     """
-    (doctreedir / GREEN).write_text("every gate passed\n", encoding="utf-8")
+    (doctreedir / GREEN).write_text(rules(), encoding="utf-8")

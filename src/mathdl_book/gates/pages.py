@@ -155,27 +155,27 @@ def _code_line(text: str, line: int) -> int:
     return line + next((n for n, x in enumerate(below) if not x.lstrip().startswith(":")), 0)
 
 
-def page_findings(page: Page) -> list[Finding]:
-    """Return what the gates object to in a page's source.
+def judge(page: Page) -> tuple[list[Cell], list[Finding]]:
+    """Return the code cells of a page, and what the gates object to in its source.
 
     Parameters
     ----------
     page : Page
         The page to look at.
     """
-    findings = [*header_findings(page), *label_findings(page)]
+    findings = [*kind_findings(page), *header_findings(page), *label_findings(page)]
     try:
         cells = read_cells(page)
     except Exception as error:  # the reader has its own errors for each bad cell
-        findings.append(Finding("header", page.docname, "", f"the page cannot be read: {error}"))
-        return findings
+        message = f"the page cannot be read: {error}"
+        return [], [*findings, Finding("header", page.docname, "cells", message)]
     libraries: dict[str, str] = {}
     imported: dict[str, str] = {}
     for cell in cells:
         for line, message in cell_messages(cell, libraries, imported):
             place = f"cell {cell.number} (line {cell.code_line + line})" if line else cell.where
             findings.append(Finding("traps", page.docname, place, message))
-    return findings
+    return cells, findings
 
 
 def header_findings(page: Page) -> Iterator[Finding]:
@@ -352,6 +352,8 @@ def _form(cell: Cell) -> Iterator[tuple[int, str]]:
             )
         else:
             yield 0, f"the tag {tag!r} is none of {', '.join(sorted(TAGS))}"
+    if "load" in cell.metadata:
+        yield 0, "loads its code from a file, where its reader does not see it; write it here"
     rendering = cell.metadata.get("mystnb") or {}
     if rendering.get("remove_code_outputs"):
         yield 0, "remove_code_outputs hides what the cell showed; remove it"
