@@ -468,3 +468,13 @@ def test_ulp_is_the_gap_between_the_numbers_of_a_format(name):
     assert num.ulp(0.0, name) == grid[1]
     with pytest.raises(ValueError, match="format must be one of"):
         num.ulp(1.0, "float128")
+
+
+def test_formats_are_those_of_torch():
+    for name, dtype in TORCH_DTYPES.items():
+        bits, lowest, maximum, _ = num.FORMATS[name]
+        info = torch.finfo(dtype)
+        assert (2.0**-bits, 2.0**lowest, maximum) == (info.eps, info.tiny, info.max)
+    assert num.round_to(3.4028236e38, "float32") == np.inf
+    assert num.FORMATS["tf32"].maximum == num.round_to(1e39, "tf32", saturate=True)
+    assert num.FORMATS["tf32"].maximum + num.ulp(3.4e38, "tf32") == 2.0**128
