@@ -255,13 +255,14 @@ def mlp_plane_slice(
     x: NDArray,
     loss: Callable,
     *,
-    chunk_bytes: int = 1 << 21,
+    chunk_bytes: int = 1 << 20,
 ) -> NDArray:
     r"""Evaluate a multilayer perceptron's loss on a grid, sharing the first layer's work.
 
     The first pre-activation is affine in the coordinates,
     :math:`z_1(\alpha, \beta) = z_1(\theta) + \alpha\,z_1(d_1) + \beta\,z_1(d_2)`, so that three
-    matrix products serve the whole grid; the later layers run in chunks that fit the cache.
+    matrix products serve the whole grid; the later layers run in chunks that fit the cache, in
+    buffers that serve all chunks.
 
     Parameters
     ----------
@@ -305,18 +306,23 @@ def mlp_plane_slice(
     a, b = (grid.ravel() for grid in np.meshgrid(alphas, betas, indexing="ij"))
     coefficients = np.stack([np.ones_like(a), a, b], axis=1)  # (A·B, 3)
     shared = np.stack([_first_layer(net, p, x) for p in (params, first, second)])  # (3, N, H)
-    count, width = shared.shape[1:]
-    size = max(1, int(chunk_bytes // (shared.dtype.itemsize * count * width)))
+    size = max(1, int(chunk_bytes // shared[0].nbytes))
+    outputs = [
+        np.empty((min(size, len(a)), len(x), width), dtype=shared.dtype) for width in net.sizes[1:]
+    ]
     losses = []
     for start in range(0, len(a), size):
         part = coefficients[start : start + size]
-        z = (part @ shared.reshape(3, -1)).reshape(-1, count, width)  # (G, 3) @ (3, N·H)
+        buffers = [output[: len(part)] for output in outputs]
+        # (G, 3) @ (3, N·H) -> (G, N·H)
+        np.matmul(part, shared.reshape(3, -1), out=buffers[0].reshape(len(part), -1))
         rest = moved(
             {name: p for name, p in params.items() if name not in ("weight_1", "bias_1")},
             (part[:, 1], first),
             (part[:, 2], second),
         )
-        losses.append(loss(_later_layers(net, rest, z)))
+        # A copy: a loss may return a view of the buffers.
+        losses.append(np.array(loss(_later_layers(net, rest, buffers))))
     return np.concatenate(losses).reshape(len(alphas), len(betas))
 
 
@@ -325,18 +331,25 @@ def _first_layer(net: MLP, params: Mapping[str, NDArray], x: NDArray) -> NDArray
     return z + params["bias_1"] if net.bias else z
 
 
-def _later_layers(net: MLP, params: Mapping[str, NDArray], z: NDArray) -> NDArray:
-    """Continue from the first pre-activation ``z (G, N, H)``; parameters have a leading ``G``."""
-    for layer in range(1, net.depth):
+def _later_layers(net: MLP, params: Mapping[str, NDArray], outputs: list[NDArray]) -> NDArray:
+    """Continue from the first pre-activation ``(G, N, H)``; parameters have a leading ``G``.
+
+    Each layer writes into its own output: fresh memory costs more than the arithmetic.
+    """
+    z = outputs[0]
+    for layer, output in enumerate(outputs[1:], start=1):
         if net.layer_norm:
             z = layer_norm_forward(z, net.sizes[layer], eps=net.eps)[0]
             scale, shift = params[f"norm_weight_{layer}"], params[f"norm_bias_{layer}"]
             z = z * scale[:, None] + shift[:, None]
-        if net.activation != "identity":
+        if net.activation == "relu" and z.dtype.kind == "f":
+            np.maximum(z, 0, out=z)
+        elif net.activation != "identity":
             z = getattr(activations, net.activation)(z)
-        z = z @ params[f"weight_{layer + 1}"].swapaxes(-1, -2)  # (G, N, in) @ (G, in, out)
+        # (G, N, in) @ (G, in, out) -> (G, N, out)
+        z = np.matmul(z, params[f"weight_{layer + 1}"].swapaxes(-1, -2), out=output)
         if net.bias:
-            z = z + params[f"bias_{layer + 1}"][:, None]
+            z += params[f"bias_{layer + 1}"][:, None]
     return z
 
 
