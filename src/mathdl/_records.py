@@ -17,6 +17,8 @@ import numpy as np
 CHECK_MIME = "application/vnd.mathdl.check+json"
 HUGE = 1e300
 quiet: ContextVar[bool] = ContextVar("mathdlquiet", default=False)
+# Where only the verdict counts, a failure is not diagnosed: that costs a full gradient.
+verdict_only: ContextVar[bool] = ContextVar("mathdlverdict", default=False)
 
 
 @dataclass(frozen=True)

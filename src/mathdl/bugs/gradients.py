@@ -32,7 +32,7 @@ from typing import Any
 import numpy as np
 
 from mathdl import activations, attention, checks, gradcheck, layers, losses
-from mathdl._records import quiet
+from mathdl._records import quiet, verdict_only
 from mathdl.mlp import MLP
 
 __all__ = [
@@ -496,7 +496,7 @@ def _linear_bias_not_summed(x: Array, weight: Array, bias: Array, dy: Array) -> 
 
 @_plant(
     _linear,
-    "bias: 6.00× too small everywhere: a missing factor 6?",
+    "bias: 6.00× too small everywhere",
     "The bias averages over the batch that the loss has averaged already.",
 )
 def _linear_bias_averaged(x: Array, weight: Array, bias: Array, dy: Array) -> Inputs:
@@ -505,7 +505,7 @@ def _linear_bias_averaged(x: Array, weight: Array, bias: Array, dy: Array) -> In
 
 @_plant(
     _linear,
-    "weight: 6.00× too small everywhere: a missing factor 6?",
+    "weight: 6.00× too small everywhere",
     "The weight's gradient is divided by the batch's size a second time.",
 )
 def _linear_weight_averaged(x: Array, weight: Array, bias: Array, dy: Array) -> Inputs:
@@ -607,7 +607,7 @@ def _svd_singular_values_as_a_matrix(u: Array, s: Array, vt: Array, dy: Array) -
 
 @_plant(
     _mse,
-    "2.00× too small everywhere: a missing factor 2?",
+    "2.00× too small everywhere",
     "(ŷ − y)/n: the gradient of half the mean squared error.",
 )
 def _mse_two_forgotten(x: Array, dy: Array) -> Array:
@@ -616,7 +616,7 @@ def _mse_two_forgotten(x: Array, dy: Array) -> Array:
 
 @_plant(
     _mse,
-    "3.00× too large everywhere: a missing 1/3?",
+    "3.00× too large everywhere",
     "2(ŷ − y)/n with n the rows, while the loss averages all entries.",
 )
 def _mse_divided_by_rows(x: Array, dy: Array) -> Array:
@@ -635,7 +635,7 @@ def _huber_never_linear(x: Array, dy: Array) -> Array:
     return dy * (x - _TARGET) / x.size
 
 
-@_plant(_bce, "18.00× too large everywhere: a missing 1/18?", "p − y beside a loss that is a mean.")
+@_plant(_bce, "18.00× too large everywhere", "p − y beside a loss that is a mean.")
 def _bce_not_averaged(x: Array, dy: Array) -> Array:
     return dy * (activations.sigmoid(x) - _TRUE)
 
@@ -663,7 +663,7 @@ def _bce_of_clipped_probabilities(x: Array, dy: Array) -> Array:
 
 @_plant(
     _cross_entropy,
-    "6.00× too large everywhere: a missing 1/6?",
+    "6.00× too large everywhere",
     "p − onehot of a sum beside a loss that is a mean.",
 )
 def _cross_entropy_not_averaged(x: Array, dy: Array) -> Array:
@@ -908,7 +908,7 @@ def _batch_norm_statistics_as_constants(x: Array, gamma: Array, beta: Array, dy:
 
 @_plant(
     _batch_norm,
-    "gamma: 6.00× too small everywhere: a missing factor 6?",
+    "gamma: 6.00× too small everywhere",
     "Mean instead of sum over the batch in the scale's gradient.",
 )
 def _batch_norm_scale_averaged(x: Array, gamma: Array, beta: Array, dy: Array) -> Inputs:
@@ -1017,7 +1017,7 @@ def _max_pool_windows_overwrite(x: Array, dy: Array) -> Array:
 
 @_plant(
     _avg_pool,
-    "4.00× too large everywhere: a missing 1/4?",
+    "4.00× too large everywhere",
     "Each pixel gets the whole gradient, not its share 1/k².",
 )
 def _avg_pool_not_divided(x: Array, dy: Array) -> Array:
@@ -1118,7 +1118,7 @@ def _heads_joined_without_transposing(
 
 @_plant(
     _heads,
-    "query, key: 1.41× too large everywhere: a missing 1/√2?",
+    "query, key: 1.41× too large everywhere",
     "Each head is scaled by 1/√d forward but not backward.",
 )
 def _heads_scale_forgotten(
@@ -1178,7 +1178,7 @@ def _deep_first_layer_doubled(*params_and_dy: Array) -> Inputs:
 
 @_plant(
     _deep,
-    "bias_1: 6.00× too small everywhere: a missing factor 6?",
+    "bias_1: 6.00× too small everywhere",
     "The first layer's bias averages over the batch; the others sum.",
 )
 def _deep_first_bias_averaged(*params_and_dy: Array) -> Inputs:
@@ -1583,13 +1583,14 @@ def accepts_check(
     Several directions through parameters and inputs, each tensor at its own scale, after a visit
     to another point. Parameters and result are those of :func:`accepts_absolute`.
     """
-    token = quiet.set(True)
+    tokens = quiet.set(True), verdict_only.set(True)
     try:
         checks.check_vjp(f, vjp, *inputs, seed=seed)
     except checks.CheckFailed:
         return False
     finally:
-        quiet.reset(token)
+        quiet.reset(tokens[0])
+        verdict_only.reset(tokens[1])
     return True
 
 
