@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from mathdl import diagnosis, gradcheck
-from mathdl._records import Refused, Route, Trial
+from mathdl._records import Refused, Route, Trial, verdict_only
 from mathdl.gradcheck import NotComplexSafe, leaves, random_signs, rebuild, require_float
 
 # Rounding: 1024 ε for an entry. Central differences: 128 times their ε^⅔.
@@ -160,6 +160,9 @@ def compare(trial: Trial, problem: Problem, points: list[Point]) -> None:
         value = np.asarray(problem.f(points[0].x))
         if not np.all(np.isfinite(value)):
             raise Refused("not finite: f(x) is nan or inf")
+        lines = _experiments(problem, points[0])
+        if lines:
+            raise Refused(lines[0])
 
 
 def _set_scales(problem: Problem, point: Point, biggest: list[float]) -> None:
@@ -557,6 +560,8 @@ def explain(
         Always.
     """
     trial.add(Route(route, error, tolerance, 1))
+    if verdict_only.get():
+        raise Refused(f"the {problem.what} is wrong along a random direction by {error:.1e}")
     method = "complex" if problem.complex_safe else "central"
     related = problem.related(point) if problem.related else {}
     related = {**surroundings(*problem.sources), **related}
@@ -603,9 +608,9 @@ def explain(
             place = f"{name}[{', '.join(map(str, index))}]" if index else name
             worst = (
                 size,
-                f"worst at {place}: got {float(g[index]):.6g}, {_source(route, method, reference)} "
-                f"says {float(r[index]):.6g} (error {size:.1e} of the largest entry, tolerance "
-                f"{problem.tol or noise:.1e})",
+                f"worst at {place}: got {float(g[index]) + 0.0:.6g}, "
+                f"{_source(route, method, reference)} says {float(r[index]) + 0.0:.6g} "
+                f"(error {size:.1e} of the largest entry, tolerance {problem.tol or noise:.1e})",
             )
     lines = _experiments(problem, point)
     several = len(problem.names) > 1

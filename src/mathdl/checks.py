@@ -313,7 +313,7 @@ def check_vjp(
         kept = [a.copy() for _, a in leaves(other)]
         before = None
         with contextlib.suppress(ArithmeticError, ValueError), np.errstate(all="ignore"):
-            before = read(vjp(*filled(other), cotangents[0][()]), x, cotangents[0])
+            before = read(vjp(*filled(other), cotangents[0][()]), other, cotangents[0])
             untouched(other, kept, "vjp")
             at(other)
             untouched(other, kept, "f")
@@ -491,9 +491,9 @@ def check_elementwise(
     -------
     CheckResult
         Published in the notebook. Each entry is compared relative to the larger of the magnitudes
-        of f'(x) and f(x) / x, so that small arguments count as much as large ones; the tolerance
-        grows with ``max(1, abs(x))``, the condition number of exp. Autograd is compared at the scale of
-        the largest entry: torch's derivatives lose their digits in the tails.
+        of f'(x) and f(x) / x, so that small arguments count as much as large ones. The tolerance
+        grows with ``max(1, abs(x))``, the condition number of exp. Autograd is compared relative
+        to the largest entry: torch's derivatives lose their digits in the tails.
 
     Raises
     ------
@@ -543,7 +543,7 @@ def check_elementwise(
                     given / shown,
                     right * dy / shown,
                     related={"x": a, "dy": dy, "y": value},
-                    noise=float(np.max(tolerance)),
+                    noise=float(tolerance.flat[worst]),
                 )
                 raise Refused(
                     "\n".join(

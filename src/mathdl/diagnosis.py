@@ -113,15 +113,16 @@ def diagnose(
         return []
     fit = _Fit(a, r, scale, min(tol, 0.05 * off), known)
     found: list[str] = []
-    for name, value in (hypotheses or {}).items():
-        guess = np.asarray(value() if callable(value) else value)
-        if fit.equals(guess):
-            found.append(f"equals what you get with: {name}")
-    for family in _FAMILIES:
-        # Each explains the whole error: the most specific that fits is enough.
-        found = found or family(fit, actual)
-    if found and found[0].endswith("derivative is missing"):
-        found.extend(_local(fit, actual))
+    with np.errstate(all="ignore"):
+        for name, value in (hypotheses or {}).items():
+            guess = np.asarray(value() if callable(value) else value)
+            if fit.equals(guess):
+                found.append(f"equals what you get with: {name}")
+        for family in _FAMILIES:
+            # Each explains the whole error: the most specific that fits is enough.
+            found = found or family(fit, actual)
+        if found and found[0].endswith("derivative is missing"):
+            found.extend(_local(fit, actual))
     return list(dict.fromkeys(found))[:2]
 
 
@@ -213,11 +214,12 @@ def diagnose_shape(
         if names:
             return f"{text}: {got[0]} is {names[0]}: looks summed over features, not over the batch"
     try:
-        fits = np.broadcast_shapes(got, wanted) in (got, tuple(wanted))
+        joint = np.broadcast_shapes(got, wanted)
     except ValueError:
-        fits = False
-    if fits:
-        return f"{text}: it would fit only by broadcasting"
+        joint = None
+    if joint is not None:
+        further = "" if joint in (got, tuple(wanted)) else f", to {joint}"
+        return f"{text}: it would fit only by broadcasting{further}"
     if math.prod(got) == math.prod(wanted):
         return f"{text}: the right number of entries in another shape"
     return text
@@ -231,7 +233,8 @@ class _Fit:
     ) -> None:
         self.a, self.r, self.scale, self.tol, self.known = actual, right, scale, tol, known
         self.off = np.abs(actual - right) / scale
-        self.bad = self.off > max(10 * known.noise, 1e-5 * float(self.off.max()))
+        worst = float(self.off.max())
+        self.bad = self.off > min(max(10 * known.noise, 1e-5 * worst), 0.5 * worst)
 
     def equals(self, prediction: np.ndarray) -> bool:
         return self.same(self.a, prediction)
@@ -840,10 +843,10 @@ def _alike(fit: _Fit, _: np.ndarray) -> list[str]:
 
 _FAMILIES = (
     _vanished,
+    _factor,
     _taken,
     _slope,
     _remembered,
-    _factor,
     _coupled,
     _clipped,
     _guided,
