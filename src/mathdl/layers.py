@@ -877,11 +877,12 @@ def embedding_forward(
     Examples
     --------
     >>> import numpy as np
-    >>> y, cache = embedding_forward(np.array([2, 0]), np.array([[0.0, 1.0], [2.0, 3.0], [4.0, 5.0]]))
+    >>> table = np.array([[0.0, 1.0], [2.0, 3.0], [4.0, 5.0]])
+    >>> y, cache = embedding_forward(np.array([2, 0]), table)
     >>> y
     array([[4., 5.],
            [0., 1.]])
-    """  # noqa: E501
+    """
     input, weight = np.asarray(input), inexact(weight, "weight")
     if not np.issubdtype(input.dtype, np.integer):
         raise TypeError(f"input must hold integers (they are indices), got {input.dtype}")

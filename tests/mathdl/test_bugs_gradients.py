@@ -49,7 +49,7 @@ def test_every_bug_is_refused_and_diagnosed(name, init):
 @pytest.mark.parametrize("init", INITS)
 @pytest.mark.parametrize("bug", SUBJECTS, ids=lambda bug: bug.name)
 def test_the_right_gradient_is_never_refused(bug, init):
-    for seed in range(20):
+    for seed in range(10):
         inputs = bug.make_inputs(np.random.default_rng(seed), init)
         assert checks.check_vjp(bug.f, bug.right, *inputs, seed=seed).passed
 
