@@ -310,19 +310,19 @@ def mlp_plane_slice(
     outputs = [
         np.empty((min(size, len(a)), len(x), width), dtype=shared.dtype) for width in net.sizes[1:]
     ]
+    corners = np.stack([net.flatten(p) for p in (params, first, second)])  # (3, P)
+    points = np.empty((min(size, len(a)), net.count), dtype=shared.dtype)
+    later = params["weight_1"].size + net.bias * net.sizes[1]
     losses = []
     for start in range(0, len(a), size):
         part = coefficients[start : start + size]
         buffers = [output[: len(part)] for output in outputs]
+        point = points[: len(part)]
         # (G, 3) @ (3, N·H) -> (G, N·H)
         np.matmul(part, shared.reshape(3, -1), out=buffers[0].reshape(len(part), -1))
-        rest = moved(
-            {name: p for name, p in params.items() if name not in ("weight_1", "bias_1")},
-            (part[:, 1], first),
-            (part[:, 2], second),
-        )
+        np.matmul(part, corners[:, later:], out=point[:, later:])
         # A copy: a loss may return a view of the buffers.
-        losses.append(np.array(loss(_later_layers(net, rest, buffers))))
+        losses.append(np.array(loss(_later_layers(net, net.unflatten(point), buffers))))
     return np.concatenate(losses).reshape(len(alphas), len(betas))
 
 
@@ -343,7 +343,8 @@ def _later_layers(net: MLP, params: Mapping[str, NDArray], outputs: list[NDArray
             scale, shift = params[f"norm_weight_{layer}"], params[f"norm_bias_{layer}"]
             z = z * scale[:, None] + shift[:, None]
         if net.activation == "relu" and z.dtype.kind == "f":
-            np.maximum(z, 0, out=z)
+            # Between two arrays it is vectorised, beside a scalar it is not.
+            np.maximum(z, np.zeros(z.shape[1:], z.dtype), out=z)
         elif net.activation != "identity":
             z = getattr(activations, net.activation)(z)
         # (G, N, in) @ (G, in, out) -> (G, N, out)
