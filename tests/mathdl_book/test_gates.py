@@ -69,6 +69,8 @@ TRAPS = {
     "get_ipython().run_cell('f()')": "get_ipython",
     "publish_display_data({})": "publish_display_data: only mathdl.checks",
     "display({}, raw=True)": "display(raw=…): only mathdl.checks",
+    "display({}, **{'raw': True})": "display(raw=…): only mathdl.checks",
+    "os.environ['MATHDL_DEVICE'] = 'cpu'": "os.environ: what a page shows must not depend",
     "class R:\n    def _repr_mimebundle_(self):\n        pass": "_repr_mimebundle_: only",
     "m = 'application/vnd.' + 'vnd.mathdl.x'": "'vnd.mathdl.x': only mathdl.checks",
     "checks.CheckResult()": "checks.CheckResult: only mathdl.checks",
@@ -199,6 +201,7 @@ def test_labels_are_read_where_they_are_labels(tmp_path):
         "(sec-fine)=\n(Bad)=\n$$\nx\n$$ (eq-fine)\n$$ x $$ (eq_bad)\n"
         "````{note}\n(inner)=\n```{figure} x.png\n:name: fig-Bad\n```\n````\n"
         "```{math}\n:label: bad-prefix\n(code)=\n```\n```python\n(code)=\n```\n% (comment)=\n"
+        "[words]{#spanned} and `x{#y}`\n"
     )
     found = list(pages.label_findings(page(tmp_path, text)))
     assert [(f.where, f.message.split("'")[1]) for f in found] == [
@@ -207,6 +210,7 @@ def test_labels_are_read_where_they_are_labels(tmp_path):
         ("line 8", "inner"),
         ("line 10", "fig-Bad"),
         ("line 14", "bad-prefix"),
+        ("line 21", "spanned"),
     ]
 
 

@@ -36,6 +36,7 @@ BROAD = {"Exception", "BaseException", "AssertionError", "CheckFailed", "SystemE
 SWALLOWS = "it can swallow what a check shows; let the output appear"
 BYPASS = "only mathdl.checks may make a check's record; call one of its check_ functions"
 EXITS = "it ends the kernel before the checks below have run; remove it"
+DEPENDS = "what a page shows must not depend on the environment, nor change it"
 HIDES = "it hides code from the gates; write the code in the cell"
 # Names that no page cell may use, by their last part.
 FORBIDDEN = {
@@ -55,6 +56,8 @@ FORBIDDEN = {
     "_exit": EXITS,
     "sys.exit": EXITS,
     "SystemExit": EXITS,
+    "environ": DEPENDS,
+    "putenv": DEPENDS,
     "sys.modules": HIDES,
     "__dict__": HIDES,
     "__globals__": HIDES,
@@ -88,6 +91,7 @@ LABELS = re.compile(
     r"^[ \t>]*(?:\(([^()]+)\)=[ \t]*$|:(?:label|name):[ \t]+(\S+)|\$\$[ \t]*\(([^()]+)\)[ \t]*$"
     r"|.*\S[ \t]*\$\$[ \t]*\(([^()]+)\)[ \t]*$)"
 )
+INLINE_ID = re.compile(r"[\])`*]\{[^}\n]*?#([^\s}]+)")
 
 
 @dataclass(frozen=True)
@@ -236,17 +240,18 @@ def label_findings(page: Page) -> Iterator[Finding]:
         The page to look at.
     """
     for number, line in enumerate(blank_code(page.text).splitlines(), start=1):
-        if not (match := LABELS.match(line)):
-            continue
-        label = next(group for group in match.groups() if group is not None)
-        if not LABEL.fullmatch(label):
-            yield Finding(
-                "labels",
-                page.docname,
-                f"line {number}",
-                f"the label {label!r} is not of the form prefix-lowercase-words; "
-                f"the prefixes are {', '.join(f'{p}-' for p in PREFIXES)}",
-            )
+        match = LABELS.match(line)
+        labels = [label for label in match.groups() if label] if match else []
+        labels += INLINE_ID.findall(line)
+        for label in labels:
+            if not LABEL.fullmatch(label):
+                yield Finding(
+                    "labels",
+                    page.docname,
+                    f"line {number}",
+                    f"the label {label!r} is not of the form prefix-lowercase-words; "
+                    f"the prefixes are {', '.join(f'{p}-' for p in PREFIXES)}",
+                )
 
 
 def blank_code(text: str) -> str:
@@ -477,7 +482,7 @@ def _call(node: ast.Call, imported: dict[str, str]) -> Iterator[str]:
         yield "silences warnings; mend what warns"
     if name in ("setattr", "delattr") and node.args and _root(node.args[0]) in imported:
         yield f"{name} on {_root(node.args[0])}: a page must not change what it imports"
-    if name == "display" and any(keyword.arg == "raw" for keyword in node.keywords):
+    if name == "display" and any(k.arg in ("raw", None) for k in node.keywords):
         yield f"display(raw=…): {BYPASS}"
     if name == "check_equal" and first and first == second:
         yield "check_equal compares an expression with itself; compare two routes to it"
