@@ -122,6 +122,20 @@ def with_permalinks(body: str) -> str:
     )
 
 
+def with_speaking_summaries(body: str) -> str:
+    """Return a page's HTML with folded cells called what their text says.
+
+    myst-nb labels them all "Toggle hidden content", which hides "Show code cell source" from a
+    screen reader.
+
+    Parameters
+    ----------
+    body : str
+        HTML of the page.
+    """
+    return body.replace('<summary aria-label="Toggle hidden content">', "<summary>")
+
+
 def without_thebe(context: dict[str, Any]) -> None:
     """Take thebe's scripts out of a page about to be written.
 
@@ -157,7 +171,9 @@ def finish_page(
     if "body" in context:
         root = Path(app.srcdir)
         paths = {name: root / uri for uri, name in app.builder.images.items()}
-        context["body"] = with_sizes(with_permalinks(context["body"]), paths)
+        context["body"] = with_sizes(
+            with_speaking_summaries(with_permalinks(context["body"])), paths
+        )
 
 
 def write_front_door(app: Sphinx, exception: Exception | None) -> None:

@@ -84,6 +84,12 @@ def test_only_labelled_boxes_get_a_link() -> None:
     assert 'T<a class="headerlink" href="#thm-a"' in html
 
 
+def test_a_folded_cell_is_called_what_it_says(sample_book) -> None:
+    page = sample_book.page("chapter")
+    assert "Show code cell source" in page
+    assert "Toggle hidden content" not in page
+
+
 def test_the_front_door_is_a_page_and_opens_at_once(sample_book) -> None:
     html = (sample_book.html / "index.html").read_text()
     assert '<meta http-equiv="refresh" content="0; url=book/index.html">' in html
