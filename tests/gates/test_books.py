@@ -2,7 +2,8 @@
 
 A folder here is a book of one page. `page.md` is the page, `expected.txt` the beginnings of the
 findings, one a line: exactly these must be reported. `build.yml` may change the configuration
-(`config`) and the environment (`env`) of the build; other files go into the book beside the page.
+(`config`), the table of contents (`toc`) and the environment (`env`) of the build; other files go
+into the book beside the page.
 In `expected.txt` a * stands for anything.
 """
 
@@ -51,7 +52,8 @@ def book(tmp_path):
         root = tmp_path / name
         ours = shutil.ignore_patterns("expected.txt", "build.yml")
         shutil.copytree(HERE / name, root / "book", ignore=ours)
-        (root / "_toc.yml").write_text("format: jb-book\nroot: book/page\n")
+        toc = {"format": "jb-book", "root": "book/page", **changes(name, "toc")}
+        (root / "_toc.yml").write_text(yaml.safe_dump(toc))
         (root / "_config.yml").write_text(yaml.safe_dump(merged(CONFIG, changes(name, "config"))))
         return root
 
