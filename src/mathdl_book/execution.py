@@ -374,7 +374,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("env-get-outdated", _outdated)
     app.connect("source-read", _remember_read)
     app.connect("doctree-read", _own_nodes)
-    # After the gates: if one of them raises, this is not reached.
+    # After the gates, which set the status code if they find anything.
     app.connect("build-finished", _note_finished, priority=10_000)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
 
@@ -548,5 +548,5 @@ def _distrust_unfinished(app: Sphinx, config: Any) -> None:
 
 
 def _note_finished(app: Sphinx, exception: Exception | None) -> None:
-    if exception is None and not app._warncount:
+    if exception is None and not app._warncount and not app.statuscode:
         (Path(app.outdir).parent / UNFINISHED).unlink(missing_ok=True)
