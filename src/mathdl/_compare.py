@@ -21,7 +21,7 @@ from mathdl.gradcheck import NotComplexSafe, leaves, random_signs, rebuild, requ
 EXACT = 2.0**10
 DIFFERENCE = 2.0**7
 # Seconds that a failed check may take to find out what is wrong.
-PATIENCE = 5.0
+PATIENCE = 3.0
 
 
 def device() -> str:
@@ -575,16 +575,16 @@ def explain(
         noise = max(noise, DIFFERENCE * 2.0 ** (-52 * 2 / 3))
     tol = max(30 * noise, 1e-9)
     cases = _cases(problem, point, points, method, reference)
-    truth = {name: r for name, _, r, _ in cases if r is not None}
+    truth = {name: r for name, _, r, _, _ in cases}
     extra = problem.hypotheses(point, method) if problem.hypotheses else {}
     offs = {
         name: np.abs(g.astype(float) - r)
         / max(largest(r), largest(g), point.scales[problem.names.index(name)])
-        for name, g, r, _ in cases
+        for name, g, r, _, _ in cases
     }
     # What is a thousand times less wrong than another tensor suffers from rounding.
     threshold = max(4 * noise, 1e-3 * max(largest(off) for off in offs.values()))
-    for name, g, r, at in cases:
+    for name, g, r, at, sample in cases:
         off = offs[name]
         index = tuple(int(i) for i in np.unravel_index(int(np.argmax(off)), off.shape))
         size = float(off[index])
@@ -601,15 +601,23 @@ def explain(
             others={k: v for k, v in truth.items() if k != name and v.shape == g.shape},
             noise=noise,
             point=name,
+            structure=sample is None,
         )
+        if sample is not None:
+            where = tuple(int(i) for i in sample[index])
+            if int(np.sum(off > 1e-5 * size)) == 1:
+                fits = [f"wrong only in entry [{', '.join(map(str, where))}] of those tried"]
+            got, says, index = g[index], r[index], where
+        else:
+            got, says = g[index], r[index]
         for fit in fits or ["wrong"]:
             phrases.setdefault(fit, []).append(name)
         if size > worst[0]:
             place = f"{name}[{', '.join(map(str, index))}]" if index else name
             worst = (
                 size,
-                f"worst at {place}: got {float(g[index]) + 0.0:.6g}, "
-                f"{_source(route, method, reference)} says {float(r[index]) + 0.0:.6g} "
+                f"worst at {place}: got {float(got) + 0.0:.6g}, "
+                f"{_source(route, method, reference)} says {float(says) + 0.0:.6g} "
                 f"(error {size:.1e} of the largest entry, tolerance {problem.tol or noise:.1e})",
             )
     lines = _experiments(problem, point)
@@ -667,11 +675,11 @@ def _cases(
     points: list[Point],
     method: str,
     reference: list[list[np.ndarray]] | None,
-) -> list[tuple[str, np.ndarray, np.ndarray, np.ndarray]]:
-    """List (name, array under test, right array, point's array) for the diagnosis."""
+) -> list[tuple[str, np.ndarray, np.ndarray, np.ndarray, np.ndarray | None]]:
+    """List (name, array under test, right array, point's array, indices of a sample)."""
     if problem.whole is not None and reference is None:
         actual, right = problem.whole(point, method)
-        return [(problem.names[0], actual, right, point.arrays[0])]
+        return [(problem.names[0], actual, right, point.arrays[0], None)]
     size = sum(a.size for a in point.arrays)
     many = len(points) > 1 and size <= 16 and reference is None
     if many and all([a.shape for a in p.arrays] == [a.shape for a in point.arrays] for p in points):
@@ -682,6 +690,7 @@ def _cases(
                 np.stack([p.gradients[0][t] for p in points]),
                 np.stack([r[t] for r in rights]),
                 np.stack([p.arrays[t] for p in points]),
+                None,
             )
             for t, name in enumerate(problem.names)
         ]
@@ -693,11 +702,11 @@ def _cases(
         if not g.size:
             continue
         known = np.isfinite(r)
-        if known.all() or not known.any():
-            cases.append((name, g, np.where(known, r, 0.0), a))
-        else:
+        if known.all():
+            cases.append((name, g, r, a, None))
+        elif known.any():
             # Too many entries to differentiate in each: a sample stands for them.
-            cases.append((name, g[known], r[known], a[known]))
+            cases.append((name, g[known], r[known], a[known], np.argwhere(known)))
     return cases
 
 
@@ -709,7 +718,21 @@ def _reference(
     Entries left out are nan.
     """
     size = sum(a.size for a in point.arrays)
-    order = problem.rng.permutation(size) if size > 64 else np.arange(size)
+    order = np.arange(size)
+    if size > 64:
+        # All may take too long: the entry that a bisection names, then a random sample.
+        order = problem.rng.permutation(size)
+        found = gradcheck.locate(
+            lambda x: np.sum(np.asarray(problem.f(x)) * cotangents[0]),
+            rebuild(point.x, point.gradients[0]),
+            point.x,
+            method=method,
+        )
+        if found is not None:
+            t = problem.names.index(found.tensor)
+            before = sum(a.size for a in point.arrays[:t])
+            first = before + int(np.ravel_multi_index(found.index, point.arrays[t].shape))
+            order = np.concatenate([[first], order[order != first]])
     flat = np.full((len(cotangents), size), np.nan)
     started = time.perf_counter()
     units = np.zeros(size)

@@ -234,7 +234,10 @@ class _Fit:
         self.a, self.r, self.scale, self.tol, self.known = actual, right, scale, tol, known
         self.off = np.abs(actual - right) / scale
         worst = float(self.off.max())
-        self.bad = self.off > min(max(10 * known.noise, 1e-5 * worst), 0.5 * worst)
+        seen = min(max(10 * known.noise, 1e-5 * worst), 0.5 * worst)
+        self.bad = self.off > seen
+        # Where an error of the size of the entry would be seen.
+        self.visible = np.maximum(np.abs(actual), np.abs(right)) / scale > 2 * seen
 
     def equals(self, prediction: np.ndarray) -> bool:
         return self.same(self.a, prediction)
@@ -504,7 +507,10 @@ def _by_value(fit: _Fit) -> str:
             (f"{name} < 0", z < 0),
             (f"{name} ≥ 0", z >= 0),
         ):
-            if mask.any() and not mask.all() and np.array_equal(bad, mask):
+            if not mask.any() or mask.all() or np.any(bad & ~mask):
+                continue
+            alike = np.array_equal(bad & fit.visible, mask & fit.visible)
+            if np.array_equal(bad, mask) or (alike and np.sum(bad) >= 0.9 * np.sum(mask)):
                 return f"where {test}"
     if bad.size < 5:
         return ""
@@ -535,10 +541,10 @@ def _by_place(fit: _Fit) -> str:
     """Describe the wrong entries by their indices."""
     bad = fit.bad
     where = np.argwhere(bad)
-    if len(where) == 1:
-        return f"in entry {_index(where[0])}"
     if not fit.known.structure:
         return ""
+    if len(where) == 1:
+        return f"in entry {_index(where[0])}"
     if bad.ndim == 2 and len(bad) > 1 and np.all(bad.sum(1) == 1):
         for name, z in fit.known.related.items():
             if np.asarray(z).dtype.kind in "iu" and np.array_equal(z, bad.argmax(1)):

@@ -549,3 +549,28 @@ def test_random_errors_are_not_explained_by_mistakes():
         related = {name: rng.normal(size=(4, 3)) for name in ("x", "dy", "y")}
         (text,) = diagnose(wrong, right, related=related)
         assert text.startswith("wrong in every entry")
+
+
+def test_a_large_network_is_diagnosed_from_a_sample(monkeypatch):
+    """Where not every entry can be differentiated, a bisection finds the one that is wrong."""
+    monkeypatch.setattr("mathdl._compare.PATIENCE", 0.0)
+    x = {"W": RNG.normal(size=(90, 100)), "b": RNG.normal(size=50)}
+
+    def f(p):
+        return cubes(p["W"]) + cubes(p["b"])
+
+    def grad(p):
+        return {name: 3 * a**2 for name, a in p.items()}
+
+    def one(p):
+        g = grad(p)
+        g["W"][17, 5] += 1.0
+        return g
+
+    text = refusal(check_gradient, f, one, x)
+    assert "W: wrong only in entry [17, 5] of those tried" in text
+    assert f"worst at W[17, 5]: got {3 * x['W'][17, 5] ** 2 + 1:.6g}" in text
+    text = refusal(check_gradient, f, lambda p: {**grad(p), "W": 6 * p["W"] ** 2}, x)
+    assert "W: 2.00× too large everywhere" in text
+    text = refusal(check_gradient, f, lambda p: {**grad(p), "W": 3 * p["W"] * abs(p["W"])}, x)
+    assert "W: wrong only where W ≤ 0, there sign flipped" in text
