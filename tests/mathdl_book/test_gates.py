@@ -357,7 +357,8 @@ def test_claims_and_their_checks():
     (unknown,) = notebooks.claim_findings({}, [fine])
     assert "'eq-a', which no page claims" in unknown.message
     (refused,) = notebooks.claim_findings({"eq-a": "p"}, [recorded(good_record() | {"scale": 0.0})])
-    assert refused.message.startswith("no passing check")
+    assert refused.message == "no passing check; mend the one in book/page, cell 1 (line 1)"
+    assert "add a cell with" in missing.message
 
 
 def test_a_failing_record_beside_a_passing_one():

@@ -258,6 +258,7 @@ def claim_findings(claims: Mapping[str, str], records: list[Record]) -> list[Fin
         All records of the book.
     """
     findings = []
+    tried: dict[str, Record] = {}
     proved = set()
     for record in records:
         claim = record.data.get("claim") if isinstance(record.data, dict) else None
@@ -273,19 +274,21 @@ def claim_findings(claims: Mapping[str, str], records: list[Record]) -> list[Fin
                     "or name the claim that is meant",
                 )
             )
-        elif not list(record_messages(record.data)) and claim in record.cell.source:
+            continue
+        tried[claim] = record
+        if not list(record_messages(record.data)) and claim in record.cell.source:
             proved.add(claim)
     for claim, docname in sorted(claims.items()):
-        if claim not in proved:
-            findings.append(
-                Finding(
-                    "claims",
-                    docname,
-                    claim,
-                    f"no passing check; add a cell with mathdl.checks.check_…(…, claim={claim!r}), "
-                    "or label the equation def-… if it only names something",
-                )
+        if claim in proved:
+            continue
+        if claim in tried:
+            what = f"mend the one in {tried[claim].docname}, {tried[claim].cell.where}"
+        else:
+            what = (
+                f"add a cell with mathdl.checks.check_…(…, claim={claim!r}), "
+                "or label the equation def-… if it only names something"
             )
+        findings.append(Finding("claims", docname, claim, f"no passing check; {what}"))
     return findings
 
 
