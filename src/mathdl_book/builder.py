@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import gc
 import importlib.metadata
 import importlib.util
 import json
@@ -69,7 +70,7 @@ def build(root: Path, *, device: str = "cpu", jobs: int = 0, keep: bool = False)
         print(f"device: {described}")
     status = 1
     try:
-        with _sigterm_exits():
+        with _sigterm_exits(), _old_objects_left_alone():
             status = _jupyter_book(root, html)
         ledger = read_ledger(html)
         if (
@@ -276,6 +277,21 @@ def _jupyter_book(root: Path, html: Path) -> int:
     if isinstance(outcome, KeyboardInterrupt):
         raise outcome
     return 1 if isinstance(outcome, Exception) else int(outcome or 0)
+
+
+@contextlib.contextmanager
+def _old_objects_left_alone() -> Iterator[None]:
+    """Collect garbage among young objects only.
+
+    Sphinx keeps millions of objects until it ends; searching all of them for garbage again and
+    again takes half of its time and finds next to nothing.
+    """
+    before = gc.get_threshold()
+    gc.set_threshold(50_000, 20, 1_000_000)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
 
 
 @contextlib.contextmanager
