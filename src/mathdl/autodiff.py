@@ -13,12 +13,14 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
+from heapq import heappop, heappush
 from operator import attrgetter
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from mathdl import activations
 from mathdl._operators import Operators, getitem
 from mathdl.gradcheck import leaves, rebuild
 from mathdl.hessian import dense_hessian
@@ -92,13 +94,14 @@ class Node(Operators):
 def _apply(op: Any, *args: Any, **kwargs: Any) -> Any:
     """Run one operation; record it if a node takes part in it."""
     values = [a.value if type(a) is Node else a for a in args]
-    rules = VJP.get(op)
-    if rules is None:
+    if op not in VJP:
         if op in UNDIFFERENTIATED:
             return op(*values, **kwargs)
         known = ", ".join(sorted(f.__name__ for f in VJP))
         raise NotImplementedError(f"no VJP for {getattr(op, '__name__', op)}; there are: {known}")
     value = FORWARD.get(op, op)(*values, **kwargs)
+    if type(value) is tuple:  # a layer: its cache goes to its rule
+        value, kwargs["cache"] = value
     node = object.__new__(Node)
     node.value = value if type(value) is np.ndarray else np.asarray(value)
     node.op, node.args, node.kwargs, node.grad, node.name = op, values, kwargs, None, ""
@@ -120,8 +123,10 @@ def _pull_back(output: Node, cotangent: Any = None) -> dict[Node, NDArray]:
     if cotangent.shape != output.shape:
         raise ValueError(f"the cotangent must have shape {output.shape}, got {cotangent.shape}")
     flow, result = {output: cotangent}, {}
-    # A node is younger than its parents: by age is a topological order, and needs no recursion.
-    for node in sorted(_reach(output), key=_age, reverse=True):
+    # A node is younger than its parents: youngest first is a topological order, without recursion.
+    pending = [(-output.time, output)]
+    while pending:
+        node = heappop(pending)[1]
         g = flow.pop(node)
         if node.op is None:
             result[node] = g
@@ -134,21 +139,12 @@ def _pull_back(output: Node, cotangent: Any = None) -> dict[Node, NDArray]:
             shape = parent.value.shape
             if part.shape != shape:
                 part = unbroadcast(part, shape)
-            flow[parent] = flow[parent] + part if parent in flow else part
+            if parent in flow:
+                flow[parent] = flow[parent] + part
+            else:
+                flow[parent] = part
+                heappush(pending, (-parent.time, parent))
     return result
-
-
-def _reach(output: Node) -> set[Node]:
-    reached, stack = {output}, [output]
-    while stack:
-        for _, parent in stack.pop().parents:
-            if parent not in reached:
-                reached.add(parent)
-                stack.append(parent)
-    return reached
-
-
-_age = attrgetter("time")
 
 
 def unbroadcast(g: NDArray, shape: tuple[int, ...]) -> NDArray:
@@ -361,11 +357,86 @@ def primitive(function: Callable, *rules: Callable) -> Callable:
     VJP[function] = rules
 
     def call(*args: Any, **kwargs: Any) -> Any:
-        if any(isinstance(a, Node) for a in args):
-            return _apply(function, *args, **kwargs)
+        for a in args:
+            if type(a) is Node:
+                return _apply(function, *args, **kwargs)
         return function(*args, **kwargs)
 
     return call
+
+
+def layer(forward: Callable, backward: Callable) -> Callable:
+    """Let a forward and its backward, such as those of `mathdl.layers`, be one operation.
+
+    Parameters
+    ----------
+    forward : callable
+        From arrays to ``(y, cache)``.
+    backward : callable
+        ``backward(dy, cache)``, which returns the gradients of the float arguments in their
+        order (None for an absent one), or the only gradient; it must leave the cache as it is.
+
+    Returns
+    -------
+    callable
+        From arrays to ``y``, and from nodes to a node.
+
+    Examples
+    --------
+    >>> from mathdl.layers import layer_norm_backward, layer_norm_forward
+    >>> normalize = layer(layer_norm_forward, layer_norm_backward)
+    >>> dx = grad(lambda x: np.sum(normalize(x, 3) ** 2))(np.array([1.0, 2.0, 4.0]))
+    >>> bool(np.allclose(dx, 0, atol=1e-4))  # the norm of the output does not depend on x
+    True
+    """
+
+    def rule(g: NDArray, y: NDArray, *args: Any, cache: Any, **kwargs: Any) -> Any:
+        parts = backward(g, cache)
+        parts = iter(parts if isinstance(parts, tuple) else (parts,))
+        # Sizes, flags and labels are no float arrays: they have no gradient in the list.
+        takes = (a is None or (isinstance(a, np.ndarray) and a.dtype.kind in "fc") for a in args)
+        return [next(parts, None) if taken else None for taken in takes]
+
+    run = primitive(forward)
+    VJP[forward] = rule
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        result = run(*args, **kwargs)
+        return result[0] if isinstance(result, tuple) else result
+
+    return call
+
+
+relu = primitive(activations.relu, lambda g, y, x: g * (y.real != 0))
+"""`mathdl.activations.relu` for nodes."""
+
+linear = primitive(
+    lambda x, weight, bias: x @ weight.T + bias,
+    lambda g, y, x, weight, bias: g @ weight,
+    lambda g, y, x, weight, bias: g.reshape(-1, g.shape[-1]).T @ x.reshape(-1, x.shape[-1]),
+    lambda g, y, x, weight, bias: np.add.reduce(g.reshape(-1, g.shape[-1])),
+)
+"""``x @ weight.T + bias`` with ``weight (out, in)``, as one operation."""
+
+
+def _softmax_cross_entropy(z: NDArray, labels: NDArray) -> tuple[NDArray, NDArray]:
+    count, classes = z.shape
+    if np.shape(labels) != (count,):
+        raise ValueError(f"labels must have shape ({count},), got {np.shape(labels)}")
+    picked = np.arange(0, z.size, classes) + labels  # of the flat array: faster than two indices
+    p = z - np.maximum.reduce(z.real, axis=1, keepdims=True)
+    score = np.add.reduce(p.ravel()[picked])
+    np.exp(p, out=p)
+    total = np.add.reduce(p, axis=1, keepdims=True)
+    loss = (np.add.reduce(np.log(total), axis=None) - score) / count
+    p /= total
+    p.ravel()[picked] -= 1
+    p /= count
+    return loss, p
+
+
+softmax_cross_entropy = layer(_softmax_cross_entropy, lambda dy, cache: dy * cache)
+"""Mean cross-entropy of logits ``(N, C)`` and labels ``(N,)``; backward, (softmax − one-hot)/N."""
 
 
 def vjp(f: Callable, x: Any) -> tuple[NDArray, Callable]:
@@ -663,6 +734,16 @@ def hessian(f: Callable, x: ArrayLike) -> NDArray:
     return dense_hessian(grad(f), x).reshape(x.shape + x.shape)
 
 
+def _reach(output: Node) -> set[Node]:
+    reached, stack = {output}, [output]
+    while stack:
+        for _, parent in stack.pop().parents:
+            if parent not in reached:
+                reached.add(parent)
+                stack.append(parent)
+    return reached
+
+
 class Graph(NamedTuple):
     """A graph to draw.
 
@@ -704,7 +785,7 @@ def graph(output: Node) -> Graph:
     >>> drawing.labels, drawing.layers, drawing.edges
     (['x', 'y', 'multiply', 'exp'], [0, 0, 1, 2], [(0, 2), (1, 2), (2, 3)])
     """
-    nodes = sorted(_reach(output), key=_age)
+    nodes = sorted(_reach(output), key=attrgetter("time"))
     place = {node: i for i, node in enumerate(nodes)}
     layers: list[int] = []
     for node in nodes:

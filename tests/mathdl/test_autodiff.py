@@ -10,8 +10,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mathdl import activations, autodiff
+from mathdl import activations, autodiff, layers, losses
 from mathdl.autodiff import Dual, Node
+from mathdl.checks import check_gradient
 
 RNG = np.random.default_rng(0)
 X = RNG.standard_normal((4, 3))
@@ -375,3 +376,45 @@ def test_the_engine_stays_a_program_one_can_read():
         if number not in prose and line.strip() and not line.strip().startswith("#")
     ]
     assert len(code) <= 200
+
+
+def test_linear_and_cross_entropy_are_those_of_the_layers_and_losses():
+    rng = np.random.default_rng(0)
+    x, labels = rng.standard_normal((7, 4)), rng.integers(0, 3, 7)
+    params = {"w": rng.standard_normal((3, 4)), "b": rng.standard_normal(3)}
+
+    def loss(p):
+        return autodiff.softmax_cross_entropy(autodiff.linear(x, p["w"], p["b"]), labels)
+
+    y, cache = layers.linear_forward(x, params["w"], params["b"])
+    assert loss(params) == pytest.approx(losses.cross_entropy(y, labels), rel=1e-15)
+    _, dw, db = layers.linear_backward(losses.cross_entropy_vjp(y, labels), cache)
+    gradient = autodiff.grad(loss)(params)
+    np.testing.assert_allclose(gradient["w"], dw, rtol=0, atol=1e-15)
+    np.testing.assert_allclose(gradient["b"], db, rtol=0, atol=1e-15)
+    check_gradient(loss, autodiff.grad(loss), params)
+    by_input = autodiff.grad(lambda x: autodiff.linear(x, *params.values()).sum())(x[0])
+    np.testing.assert_allclose(by_input, params["w"].sum(axis=0), rtol=1e-14)
+
+
+def test_a_layer_takes_part_in_graphs_with_all_its_arguments():
+    rng = np.random.default_rng(1)
+    point = {"x": rng.standard_normal((5, 3)), "w": rng.standard_normal(3), "b": np.ones(3)}
+    normalize = autodiff.layer(layers.layer_norm_forward, layers.layer_norm_backward)
+    weights = rng.standard_normal((5, 3))
+
+    def f(p):
+        return np.sum(weights * np.tanh(normalize(p["x"], 3, p["w"], p["b"])))
+
+    check_gradient(f, autodiff.grad(f), point)
+    node = autodiff.Node(point["x"])
+    y = np.sum(normalize(node, 3) * weights)
+    y.backward()
+    once = node.grad.copy()
+    y.backward()  # the cache serves a second pass
+    np.testing.assert_array_equal(node.grad, 2 * once)
+
+
+def test_labels_of_another_length_are_refused():
+    with pytest.raises(ValueError, match=r"labels must have shape \(2,\), got \(3,\)"):
+        autodiff.softmax_cross_entropy(np.ones((2, 3)), np.array([0, 1, 2]))
