@@ -43,16 +43,14 @@ book: $(READY)
 test: unit gates
 	@$(BOOK) build --device $(DEVICE) --jobs $(JOBS)
 
-GATES := tests/mathdl_book/test_gates.py
-
 # One thread for each test process: pytest runs as many as there are cores.
 unit: $(READY)
 	$(PY) -m ruff check src tests benchmarks
 	$(PY) -m ruff format --check src tests benchmarks
-	OMP_NUM_THREADS=1 $(PY) -m pytest -q -n auto --ignore=tests/gates --ignore=$(GATES)
+	OMP_NUM_THREADS=1 $(PY) -m pytest -q -n auto --ignore=tests/gates
 
 gates: unit
-	OMP_NUM_THREADS=1 $(PY) -m pytest -q -n auto $(GATES)
+	OMP_NUM_THREADS=1 $(PY) -m pytest -q -n auto tests/gates
 
 serve: $(READY)
 	@$(BOOK) serve --device $(DEVICE) --jobs $(JOBS) --port $(PORT)
