@@ -8,40 +8,15 @@ Prints microseconds and ratios; equality of the trajectories is asserted before 
 from __future__ import annotations
 
 import statistics
-import time
 from collections.abc import Callable
 
+from timing import interleaved, report
+
+# isort: split
 import numpy as np
 import torch
 
 from mathdl import optim
-
-ROUNDS = 60
-PER_ROUND = 20
-Contenders = dict[str, Callable[[], object]]
-
-
-def interleaved(contenders: Contenders, per_round: int = PER_ROUND) -> dict[str, list[float]]:
-    """Time the contenders in turn, round after round; microseconds per call of each round."""
-    times: dict[str, list[float]] = {name: [] for name in contenders}
-    for _ in range(ROUNDS):
-        for name, call in contenders.items():
-            call()  # the other one's data is in the cache
-            start = time.perf_counter()
-            for _ in range(per_round):
-                call()
-            times[name].append((time.perf_counter() - start) / per_round * 1e6)
-    return times
-
-
-def report(title: str, times: dict[str, list[float]], peer: str) -> None:
-    print(title)
-    for name, samples in times.items():
-        ratio = statistics.median(a / b for a, b in zip(samples, times[peer], strict=True))
-        print(
-            f"  {name:28s} {statistics.median(samples):9.1f} µs (best {min(samples):.1f})"
-            f"   {ratio:5.2f} × {peer}"
-        )
 
 
 def large(size: int = 100_000) -> None:

@@ -14,7 +14,6 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable
 from heapq import heappop, heappush
-from operator import attrgetter
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -93,7 +92,11 @@ class Node(Operators):
 
 def _apply(op: Any, *args: Any, **kwargs: Any) -> Any:
     """Run one operation; record it if a node takes part in it."""
-    values = [a.value if type(a) is Node else a for a in args]
+    values, parents = list(args), []
+    for i, a in enumerate(args):
+        if type(a) is Node:
+            values[i] = a.value
+            parents.append((i, a))
     if op not in VJP:
         if op in UNDIFFERENTIATED:
             return op(*values, **kwargs)
@@ -105,8 +108,7 @@ def _apply(op: Any, *args: Any, **kwargs: Any) -> Any:
     node = object.__new__(Node)
     node.value = value if type(value) is np.ndarray else np.asarray(value)
     node.op, node.args, node.kwargs, node.grad, node.name = op, values, kwargs, None, ""
-    node.parents = [(i, a) for i, a in enumerate(args) if type(a) is Node]
-    node.time = _tick()
+    node.parents, node.time = parents, _tick()
     return node
 
 
@@ -136,9 +138,8 @@ def _pull_back(output: Node, cotangent: Any = None) -> dict[Node, NDArray]:
         parts = rules(g, node.value, *node.args, **node.kwargs) if joint else None
         for i, parent in node.parents:
             part = parts[i] if joint else rules[i](g, node.value, *node.args, **node.kwargs)
-            shape = parent.value.shape
-            if part.shape != shape:
-                part = unbroadcast(part, shape)
+            if part.shape != parent.value.shape:
+                part = unbroadcast(part, parent.value.shape)
             if parent in flow:
                 flow[parent] = flow[parent] + part
             else:
@@ -291,14 +292,8 @@ VJP: dict[Any, Any] = {
     np.cos: (lambda g, y, x: -g * np.sin(x),),
     np.tanh: (lambda g, y, x: g * (1 - y * y),),
     np.absolute: (lambda g, y, x: g * np.sign(np.real(x)),),
-    np.maximum: (
-        lambda g, y, a, b: g * _greater(a, b),
-        lambda g, y, a, b: g * _greater(b, a),
-    ),
-    np.minimum: (
-        lambda g, y, a, b: g * _greater(b, a),
-        lambda g, y, a, b: g * _greater(a, b),
-    ),
+    np.maximum: (lambda g, y, a, b: g * _greater(a, b), lambda g, y, a, b: g * _greater(b, a)),
+    np.minimum: (lambda g, y, a, b: g * _greater(b, a), lambda g, y, a, b: g * _greater(a, b)),
     np.where: (
         None,
         lambda g, y, c, a, b: np.where(c, g, 0),
@@ -410,11 +405,16 @@ def layer(forward: Callable, backward: Callable) -> Callable:
 relu = primitive(activations.relu, lambda g, y, x: g * (y.real != 0))
 """`mathdl.activations.relu` for nodes."""
 
+
+def _rows(a: NDArray) -> NDArray:
+    return a if a.ndim == 2 else a.reshape(-1, a.shape[-1])
+
+
 linear = primitive(
     lambda x, weight, bias: x @ weight.T + bias,
     lambda g, y, x, weight, bias: g @ weight,
-    lambda g, y, x, weight, bias: g.reshape(-1, g.shape[-1]).T @ x.reshape(-1, x.shape[-1]),
-    lambda g, y, x, weight, bias: np.add.reduce(g.reshape(-1, g.shape[-1])),
+    lambda g, y, x, weight, bias: _rows(g).T @ _rows(x),
+    lambda g, y, x, weight, bias: np.add.reduce(_rows(g)),
 )
 """``x @ weight.T + bias`` with ``weight (out, in)``, as one operation."""
 
@@ -785,7 +785,7 @@ def graph(output: Node) -> Graph:
     >>> drawing.labels, drawing.layers, drawing.edges
     (['x', 'y', 'multiply', 'exp'], [0, 0, 1, 2], [(0, 2), (1, 2), (2, 3)])
     """
-    nodes = sorted(_reach(output), key=attrgetter("time"))
+    nodes = sorted(_reach(output), key=lambda node: node.time)
     place = {node: i for i, node in enumerate(nodes)}
     layers: list[int] = []
     for node in nodes:
