@@ -14,10 +14,10 @@ from mathdl import hessian, losses
 from mathdl.mlp import MLP
 
 
-def product(sizes: tuple[int, ...], rows: int, rounds: int) -> None:
+def product(sizes: tuple[int, ...], activation: str, rounds: int, rows: int = 128) -> None:
     """Print the cost for a network of the sizes, and its agreement with central differences."""
     rng = np.random.default_rng(0)
-    net = MLP(sizes, activation="tanh")
+    net = MLP(sizes, activation)
     x, labels = rng.standard_normal((rows, sizes[0])), rng.integers(0, sizes[-1], rows)
     params = net.init(rng)
     v = {name: rng.standard_normal(p.shape) for name, p in params.items()}
@@ -37,10 +37,13 @@ def product(sizes: tuple[int, ...], rows: int, rounds: int) -> None:
         "product, central differences": lambda: hessian.hvp(grad, params, v, method="central"),
     }
     times = interleaved(contenders, rounds=rounds, per_round=max(1, 40_000 // net.count))
-    title = f"{net.count} parameters, batch of {rows} (the two routes differ by {difference:.0e})"
+    title = (
+        f"{net.count} parameters, {activation}, batch of {rows}; routes differ by {difference:.0e}"
+    )
     report(title, times, "gradient")
 
 
 if __name__ == "__main__":
-    product((20, 32, 32, 8), rows=128, rounds=60)
-    product((100, 250, 250, 40), rows=128, rounds=40)
+    for activation in ("relu", "tanh"):
+        product((20, 32, 32, 8), activation, rounds=60)
+        product((100, 250, 250, 40), activation, rounds=40)
