@@ -411,13 +411,16 @@ def serve(modules: Iterable[str]) -> dict[str, Any] | None:
     signal.signal(signal.SIGCHLD, lambda *_: None)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     children: set[int] = set()
+    folders: set[str] = set()
     _say({"ready": _thread_count() == 1})
     try:
         for line in _requests(wake, children):
             spec = json.loads(line)
+            folders.add(os.path.dirname(spec["log"]))
             pid = os.fork()
             if pid == 0:
                 children.clear()
+                folders.clear()
                 _become_child(spec, wake, wakener)
                 return spec
             children.add(pid)
@@ -431,6 +434,8 @@ def serve(modules: Iterable[str]) -> dict[str, Any] | None:
         for pid in children:
             with contextlib.suppress(ChildProcessError, BrokenPipeError):
                 _say(_reaped(*os.wait4(pid, 0)))
+        for folder in folders:  # the builder does so too, unless it was killed
+            shutil.rmtree(folder, ignore_errors=True)
     return None
 
 

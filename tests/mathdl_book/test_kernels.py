@@ -198,14 +198,16 @@ async def main():
     root = pathlib.Path({str(tmp_path)!r})
     async with open_kernels(["numpy"], root) as opened:
         await opened.start(root)
-        await opened.start(root)
-        print(*[child.pid for child in psutil.Process().children(recursive=True)], flush=True)
+        kernel = await opened.start(root)
+        family = psutil.Process().children(recursive=True)
+        print(kernel.log.parent, *[child.pid for child in family], flush=True)
         await asyncio.sleep(60)
 asyncio.run(main())
 """
     builder = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
     with builder.stdout:
-        pids = [int(pid) for pid in builder.stdout.readline().split()]
+        folder, *numbers = builder.stdout.readline().split()
+        pids = [int(number) for number in numbers]
         assert len(pids) == 3 if can_fork() else 2
         builder.send_signal(signal.SIGKILL)
         builder.wait()
@@ -213,6 +215,7 @@ asyncio.run(main())
     while any(map(psutil.pid_exists, pids)) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not any(map(psutil.pid_exists, pids))
+    assert not can_fork() or not os.path.exists(folder)
 
 
 def test_a_package_that_crashes_the_parent_falls_back_to_spawning(tmp_path, monkeypatch):
