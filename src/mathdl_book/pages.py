@@ -43,7 +43,9 @@ class Page:
             return {}
         head, closed, _ = self.text[4:].partition("\n---\n")
         if not closed:
-            raise ValueError(f"{self.path}: the front matter opened on line 1 is never closed by '---'")
+            raise ValueError(
+                f"{self.path}: the front matter opened on line 1 is never closed by '---'"
+            )
         header = yaml.safe_load(head) or {}
         if not isinstance(header, dict):
             raise ValueError(f"{self.path}: the front matter is not a mapping of names to values")
@@ -66,7 +68,9 @@ def toc_docnames(root: Path) -> list[str]:
 
     def walk(entry: dict[str, Any]) -> list[str]:
         here = [name for key in ("root", "file") if (name := entry.get(key))]
-        below = [entry.get(key) or [] for key in ("parts", "chapters", "sections", "subtrees", "entries")]
+        below = [
+            entry.get(key) or [] for key in ("parts", "chapters", "sections", "subtrees", "entries")
+        ]
         return here + [name for entries in below for child in entries for name in walk(child)]
 
     toc = yaml.safe_load((root / "_toc.yml").read_text(encoding="utf-8"))
