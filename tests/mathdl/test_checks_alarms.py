@@ -1,5 +1,7 @@
 """Right code is never refused: 10,000 networks in float64, 1,000 in float32."""
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -24,7 +26,7 @@ def network(seed, dtype):
     data = rng.normal(size=(batch, widths[0])).astype(dtype)
     target = rng.normal(size=(batch, widths[-1])).astype(dtype)
     params = {}
-    for k, (m, n) in enumerate(zip(widths[:-1], widths[1:], strict=True)):
+    for k, (m, n) in enumerate(itertools.pairwise(widths)):
         params[f"W{k}"] = (rng.normal(size=(n, m)) * (2 / m) ** 0.5).astype(dtype)
         params[f"b{k}"] = (0.3 * rng.normal(size=n)).astype(dtype)
     return data, target, params, *ACTIVATIONS[name]
