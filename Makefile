@@ -25,7 +25,7 @@ endif
 export PYTHONPATH := $(CURDIR)/src$(if $(PYTHONPATH),:$(PYTHONPATH))
 BOOK := $(PY) -m mathdl_book
 
-.PHONY: help book test unit gates serve lab bench lock clean needs
+.PHONY: help book test unit gates serve lab permalinks bench lock clean needs
 .DEFAULT_GOAL := help
 
 help:
@@ -33,6 +33,7 @@ help:
 	@echo 'make test    style, unit tests, doctests, tests of the gates, then the book itself'
 	@echo 'make serve   build, serve, and build again at every change (PORT=8000)'
 	@echo 'make lab     open the chapters in JupyterLab'
+	@echo 'make permalinks add what the last build made new to the links that must last'
 	@echo 'make bench   measure how long builds take, each beside its peer'
 	@echo 'make lock    compile requirements.txt from the ranges in pyproject.toml'
 	@echo 'make clean   remove what builds have made (not $(VENV))'
@@ -62,6 +63,9 @@ lab: $(READY)
 	  --settings-file _build/lab/labconfig/default_setting_overrides.json \
 	  set-default-viewer markdown myst
 	JUPYTER_CONFIG_PATH='$(CURDIR)/_build/lab' $(PY) -m jupyterlab book
+
+permalinks: $(READY)
+	@$(PY) -m mathdl_book.permalinks publish
 
 bench: $(READY)
 	$(PY) benchmarks/build.py
