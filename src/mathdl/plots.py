@@ -271,6 +271,7 @@ def _label_ends(ax: Axes, lines: Mapping[str, tuple[Any, float]]) -> None:
 
 def _field(ax: Axes, x: NDArray, y: NDArray, z: NDArray, log: bool, label: str) -> None:
     """Draw values (A, B) as a field with contour lines and a colour bar."""
+    import matplotlib as mpl
     from matplotlib.colors import LogNorm
 
     shown = np.ma.masked_invalid(z)
@@ -278,18 +279,22 @@ def _field(ax: Axes, x: NDArray, y: NDArray, z: NDArray, log: bool, label: str) 
         raise ValueError(f"a logarithmic scale needs positive values, the least is {shown.min()}")
     ax.set_facecolor(CARD)
     ax.grid(visible=False)
-    norm = LogNorm() if log and shown.min() < shown.max() else None
+    norm = LogNorm() if log else None
     mesh = ax.pcolormesh(
         x, y, shown.T, shading="nearest", cmap=FIELD_COLORMAP, norm=norm, rasterized=True
     )
-    if shown.min() < shown.max():
-        low, high = shown.min(), shown.max()
+    low, high = shown.min(), shown.max()
+    levels = np.array([low])
+    if low < high:
         levels = (np.geomspace if log else np.linspace)(low, high, 9)[1:-1]
         lines = ax.contour(x, y, shown.T, levels, colors=ON_FIELD["light"], linewidths=0.8)
         lines.set_path_effects(_outlined(1.6))
         for text in ax.clabel(lines, fontsize=8, fmt=lambda level: f"{level:.3g}"):
             text.set_path_effects(_outlined())
-    bar = ax.figure.colorbar(mesh, ax=ax, label=label)
+    with mpl.rc_context(style()):
+        bar = ax.figure.colorbar(mesh, ax=ax, label=label, ticks=levels)
+    bar.ax.set_yticks(levels, [f"{level:.3g}" for level in levels])
+    bar.ax.minorticks_off()
     bar.solids.set_rasterized(True)
     bar.outline.set_edgecolor(INK)
 
