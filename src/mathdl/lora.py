@@ -325,6 +325,8 @@ def training_cost(
     >>> lora.optimizer_bytes
     196608
     """
+    for dtype in (weight_dtype, trained_dtype, optimizer_dtype):
+        _bytes(0, dtype)  # refuse an unknown one even where nothing is stored in it
     base = sum(out * width for out, width in shapes.values())
     if rank is None:
         if adapted is not None:
