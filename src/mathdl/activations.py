@@ -192,7 +192,9 @@ def relu(x: Array) -> Array:
     x = inexact(x)
     if x.dtype.kind == "c":
         return np.where(x.real <= 0, 0, x)[()]
-    return np.maximum(x, 0)
+    # Between two arrays np.maximum is vectorised, beside a scalar it is not.
+    zeros = np.zeros(x.shape, x.dtype)
+    return np.maximum(x, zeros, out=zeros)[()]
 
 
 def relu_vjp(x: Array, dy: Array) -> Array:

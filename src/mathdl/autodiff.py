@@ -11,6 +11,7 @@ to rounding (:func:`hvp`).
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Callable
 from heapq import heappop, heappush
@@ -351,6 +352,7 @@ def primitive(function: Callable, *rules: Callable) -> Callable:
     """
     VJP[function] = rules
 
+    @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
         for a in args:
             if type(a) is Node:
@@ -395,6 +397,7 @@ def layer(forward: Callable, backward: Callable) -> Callable:
     run = primitive(forward)
     VJP[forward] = rule
 
+    @functools.wraps(forward)
     def call(*args: Any, **kwargs: Any) -> Any:
         result = run(*args, **kwargs)
         return result[0] if isinstance(result, tuple) else result
@@ -402,29 +405,88 @@ def layer(forward: Callable, backward: Callable) -> Callable:
     return call
 
 
-relu = primitive(activations.relu, lambda g, y, x: g * (y.real != 0))
-"""`mathdl.activations.relu` for nodes."""
+def relu(x: Any) -> Any:
+    """Rectified linear unit, for nodes and arrays; its derivative at 0 is 0, as in torch.
+
+    Parameters
+    ----------
+    x : Node or ndarray
+        Anything.
+
+    Returns
+    -------
+    Node or ndarray
+        Of the same shape.
+
+    Examples
+    --------
+    >>> grad(lambda x: np.sum(relu(x)))(np.array([-1.0, 0.0, 2.0]))
+    array([0., 0., 1.])
+    """
+    return activations.relu(x)
 
 
-def _rows(a: NDArray) -> NDArray:
-    return a if a.ndim == 2 else a.reshape(-1, a.shape[-1])
+def linear(x: Any, weight: Any, bias: Any) -> Any:
+    """Affine map of the rows of ``x``, as one operation.
+
+    Parameters
+    ----------
+    x : Node or ndarray, shape (..., in)
+        Rows.
+    weight, bias : Node or ndarray, shapes (out, in), (out,)
+        As in `mathdl.layers.linear_forward`.
+
+    Returns
+    -------
+    Node or ndarray, shape (..., out)
+        ``x @ weight.T + bias``.
+
+    Examples
+    --------
+    >>> grad(lambda w: np.sum(linear(np.array([[1.0, 2.0]]), w, np.zeros(1))))(np.ones((1, 2)))
+    array([[1., 2.]])
+    """
+    return x @ weight.T + bias
 
 
-linear = primitive(
-    lambda x, weight, bias: x @ weight.T + bias,
-    lambda g, y, x, weight, bias: g @ weight,
-    lambda g, y, x, weight, bias: _rows(g).T @ _rows(x),
-    lambda g, y, x, weight, bias: np.add.reduce(_rows(g)),
-)
-"""``x @ weight.T + bias`` with ``weight (out, in)``, as one operation."""
+def softmax_cross_entropy(logits: Any, labels: Any) -> Any:
+    r"""Mean cross-entropy of logits with labels, as one operation.
 
+    The gradient :math:`(\operatorname{softmax}(z) - \text{one-hot})/N` is at hand after the
+    forward pass.
 
-def _softmax_cross_entropy(z: NDArray, labels: NDArray) -> tuple[NDArray, NDArray]:
-    count, classes = z.shape
+    Parameters
+    ----------
+    logits : Node or ndarray, shape (N, C)
+        Scores.
+    labels : ndarray of integers, shape (N,)
+        Classes, from 0 to C - 1.
+
+    Returns
+    -------
+    Node or float
+        The loss.
+
+    Raises
+    ------
+    ValueError
+        If the labels are not one for each row.
+    IndexError
+        If a label names no class.
+
+    Examples
+    --------
+    >>> grad(lambda z: softmax_cross_entropy(z, np.array([0])))(np.zeros((1, 2)))
+    array([[-0.5,  0.5]])
+    """
+    count, classes = logits.shape
     if np.shape(labels) != (count,):
         raise ValueError(f"labels must have shape ({count},), got {np.shape(labels)}")
-    picked = np.arange(0, z.size, classes) + labels  # of the flat array: faster than two indices
-    p = z - np.maximum.reduce(z.real, axis=1, keepdims=True)
+    if np.minimum.reduce(labels) < 0 or np.maximum.reduce(labels) >= classes:
+        raise IndexError(f"labels must lie in 0..{classes - 1}, got {np.unique(labels)}")
+    # Indices of the flat array are faster than two indices.
+    picked = np.arange(0, logits.size, classes) + labels
+    p = logits - np.maximum.reduce(logits.real, axis=1, keepdims=True)
     score = np.add.reduce(p.ravel()[picked])
     np.exp(p, out=p)
     total = np.add.reduce(p, axis=1, keepdims=True)
@@ -435,8 +497,18 @@ def _softmax_cross_entropy(z: NDArray, labels: NDArray) -> tuple[NDArray, NDArra
     return loss, p
 
 
-softmax_cross_entropy = layer(_softmax_cross_entropy, lambda dy, cache: dy * cache)
-"""Mean cross-entropy of logits ``(N, C)`` and labels ``(N,)``; backward, (softmax − one-hot)/N."""
+def _rows(a: NDArray) -> NDArray:
+    return a if a.ndim == 2 else a.reshape(-1, a.shape[-1])
+
+
+relu = primitive(relu, lambda g, y, x: g * (y.real != 0))
+linear = primitive(
+    linear,
+    lambda g, y, x, weight, bias: g @ weight,
+    lambda g, y, x, weight, bias: _rows(g).T @ _rows(x),
+    lambda g, y, x, weight, bias: np.add.reduce(_rows(g)),
+)
+softmax_cross_entropy = layer(softmax_cross_entropy, lambda dy, cache: dy * cache)
 
 
 def vjp(f: Callable, x: Any) -> tuple[NDArray, Callable]:

@@ -415,6 +415,12 @@ def test_a_layer_takes_part_in_graphs_with_all_its_arguments():
     np.testing.assert_array_equal(node.grad, 2 * once)
 
 
+@pytest.mark.parametrize("labels", [[0, 3], [-1, 0]])
+def test_labels_without_a_class_are_refused(labels):
+    with pytest.raises(IndexError, match=r"labels must lie in 0\.\.2"):
+        autodiff.softmax_cross_entropy(np.ones((2, 3)), np.array(labels))
+
+
 def test_labels_of_another_length_are_refused():
     with pytest.raises(ValueError, match=r"labels must have shape \(2,\), got \(3,\)"):
         autodiff.softmax_cross_entropy(np.ones((2, 3)), np.array([0, 1, 2]))
