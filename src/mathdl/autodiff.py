@@ -88,6 +88,7 @@ class Node(Operators):
             If it is missing for an array, or has another shape.
         """
         for leaf, gradient in _pull_back(self, cotangent).items():
+            gradient = _owned(gradient, leaf.value)
             leaf.grad = gradient if leaf.grad is None else leaf.grad + gradient
 
 
@@ -195,6 +196,10 @@ def _greater(a: NDArray, b: NDArray) -> NDArray:
     return (a > b) + 0.5 * (a == b)
 
 
+def _nonzero(b: Any) -> Any:
+    return np.where(b == 0, 1, b) if isinstance(b, np.ndarray) else b or 1
+
+
 def _grown(g: NDArray, x: NDArray, axis: Any, keepdims: bool) -> NDArray:
     """Put back the axes that a reduction removed."""
     if keepdims or axis is None:
@@ -278,8 +283,8 @@ VJP: dict[Any, Any] = {
     np.multiply: (lambda g, y, a, b: g * b, lambda g, y, a, b: g * a),
     np.divide: (lambda g, y, a, b: g / b, lambda g, y, a, b: -g * y / b),
     np.power: (
-        lambda g, y, a, b: g * b * np.power(a, np.where(np.equal(b, 0), 1, b) - 1),
-        lambda g, y, a, b: g * y * np.log(np.where(np.equal(a, 0), 1, a)),
+        lambda g, y, a, b: g * b * np.power(a, _nonzero(b) - 1),
+        lambda g, y, a, b: g * y * np.log(_nonzero(np.asarray(a, y.dtype))),
     ),
     np.negative: (lambda g, y, x: -g,),
     np.reciprocal: (lambda g, y, x: -g * y * y,),
@@ -480,9 +485,10 @@ def softmax_cross_entropy(logits: Any, labels: Any) -> Any:
     array([[-0.5,  0.5]])
     """
     count, classes = logits.shape
-    if np.shape(labels) != (count,):
-        raise ValueError(f"labels must have shape ({count},), got {np.shape(labels)}")
-    if np.minimum.reduce(labels) < 0 or np.maximum.reduce(labels) >= classes:
+    labels = np.asarray(labels)
+    if labels.shape != (count,):
+        raise ValueError(f"labels must have shape ({count},), got {labels.shape}")
+    if np.maximum.reduce(labels.astype(np.uintp), initial=0) >= classes:  # a negative one wraps
         raise IndexError(f"labels must lie in 0..{classes - 1}, got {np.unique(labels)}")
     # Indices of the flat array are faster than two indices.
     picked = np.arange(0, logits.size, classes) + labels
@@ -549,10 +555,19 @@ def vjp(f: Callable, x: Any) -> tuple[NDArray, Callable]:
 
     def pull_back(cotangent: ArrayLike) -> Any:
         flow = _pull_back(output, cotangent) if isinstance(output, Node) else {}
-        # Copied, since an addition hands the same array to both of its arguments.
-        return rebuild(x, [flow[n].copy() if n in flow else np.zeros_like(n.value) for n in nodes])
+        parts = [flow[n] if n in flow else np.zeros_like(n.value) for n in nodes]
+        return rebuild(x, [_owned(g, n.value) for g, n in zip(parts, nodes, strict=True)])
 
     return (output.value if isinstance(output, Node) else np.asarray(output)), pull_back
+
+
+def _owned(g: NDArray, x: NDArray) -> NDArray:
+    """Copy a gradient, which an addition hands to both of its arguments, in the precision of x."""
+    if g.dtype is x.dtype:
+        return g.copy()
+    if g.dtype.kind == "c" and x.dtype.kind == "f":  # a complex step in a constant
+        return g.astype(np.result_type(x.dtype, np.complex64))
+    return g.astype(x.dtype)
 
 
 def _lifted(x: Any, lift: Callable) -> Any:

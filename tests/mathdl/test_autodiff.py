@@ -298,6 +298,12 @@ def test_the_dtype_is_kept(dtype):
     x = X.astype(dtype)
     gradient = autodiff.grad(lambda x: (np.tanh(x) * x).mean() + x[0].sum())(x)
     assert gradient.dtype == dtype
+    for power in (lambda x: x**3, lambda x: 2.0**x, lambda x: (x * x) ** 0.5, lambda x: x**0):
+        y, pull_back = autodiff.vjp(power, x)
+        assert y.dtype == pull_back(y).dtype == dtype
+    # Where the function itself widens the numbers, the gradient is narrowed again.
+    wide = autodiff.grad(lambda x: np.sum(x * np.float64(2)))(x.real)
+    assert wide.dtype == x.real.dtype
 
 
 def test_relu_takes_torchs_side_of_the_kink_through_its_own_vjp():
