@@ -135,7 +135,7 @@ def totals(ledger: dict[str, Any], seconds: float) -> str:
     --------
     >>> counted = {"pages": 2, "claims": 3, "claims_checked": 3, "checks": 5, "worst_error": 2e-13}
     >>> totals({"totals": counted}, 4.2)
-    '2 pages, 3 of 3 claims checked, 5 checks, worst error 2.0e-13, 4.2 s'
+    '2 pages, 3 of 3 claims checked, 5 checks, worst error of a derivative 2.0e-13, 4.2 s'
     """
     counted = ledger.get("totals") or {}
     parts = []
@@ -145,7 +145,7 @@ def totals(ledger: dict[str, Any], seconds: float) -> str:
             f"{counted['pages']} pages",
             f"{counted['claims_checked']} of {counted['claims']} claims checked",
             f"{counted['checks']} checks",
-            f"worst error {'none' if worst is None else format(worst, '.1e')}",
+            f"worst error of a derivative {'none' if worst is None else format(worst, '.1e')}",
         ]
     return ", ".join([*parts, f"{seconds:.1f} s"])
 

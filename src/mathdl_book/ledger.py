@@ -26,8 +26,9 @@ if TYPE_CHECKING:
     from sphinx.environment import BuildEnvironment
 
 SCHEMA = Path(__file__).parent / "static" / "schemas" / "ledger.schema.json"
-# Kinds whose error is rounding's or a step's, so that the largest says something about the book.
-NUMERICAL = frozenset({"gradient", "vjp", "jacobian", "hessian", "equal"})
+# Kinds whose error is rounding's or a step's, so that the largest says something about the book;
+# an equality may be with a limit or an approximation.
+DERIVATIVES = frozenset({"gradient", "vjp", "jacobian", "hessian"})
 
 
 @dataclass(frozen=True)
@@ -138,13 +139,13 @@ def totals(
     -------
     dict
         ``pages``, ``claims``, ``claims_checked`` (by at least one check, and none that failed),
-        ``checks``, ``worst_error`` (relative to its scale; of derivatives and equalities, since
-        rates and statistics are not expected to be exact).
+        ``checks``, ``worst_error`` (relative to its scale; of derivatives, since limits, rates and
+        statistics are not expected to be exact).
     """
     records = list(records)
     failed = {item.claim for item in records if not item.passed}
     checked = {item.claim for item in records} - failed
-    errors = [item.record["worst_error"] for item in records if item.record["kind"] in NUMERICAL]
+    errors = [item.record["worst_error"] for item in records if item.record["kind"] in DERIVATIVES]
     return {
         "pages": pages,
         "claims": len(claimed),
@@ -159,15 +160,20 @@ def totals_sentence(figures: Mapping[str, int | float]) -> str:
 
     Examples
     --------
-    >>> totals_sentence(dict(pages=4, claims=2, claims_checked=2, checks=3, worst_error=2e-11))
-    '4 pages, 2 claims, all of them checked, by 3 checks; the worst error is 2 × 10⁻¹¹ of scale.'
+    >>> text = totals_sentence(
+    ...     dict(pages=4, claims=2, claims_checked=2, checks=3, worst_error=2e-11)
+    ... )
+    >>> text.partition("; ")[0]
+    '4 pages, 2 claims, all of them checked, by 3 checks'
+    >>> text.partition("; ")[2]
+    'the worst error of a derivative is 2 × 10⁻¹¹ of scale.'
     """
     claimed, checked = figures["claims"], figures["claims_checked"]
     share = "all of them checked" if claimed == checked else f"{checked} of them checked"
     return (
         f"{counted(figures['pages'], 'page')}, {counted(claimed, 'claim')}, {share}, "
         f"by {counted(figures['checks'], 'check')}; "
-        f"the worst error is {scientific(figures['worst_error'])} of scale."
+        f"the worst error of a derivative is {scientific(figures['worst_error'])} of scale."
     )
 
 

@@ -17,7 +17,7 @@ def record(claim: str | None, **changes: Any) -> dict[str, Any]:
     return {
         "schema": 1,
         "claim": claim,
-        "kind": "equal",
+        "kind": "gradient",
         "passed": True,
         "worst_error": 1e-16,
         "tolerance": 1e-12,
@@ -61,6 +61,7 @@ def test_totals_count_a_claim_as_checked_only_if_nothing_about_it_failed() -> No
                 record("eq-b", passed=False, worst_error=0.5),
                 record("eq-elsewhere"),
                 record("eq-a", kind="rate", worst_error=0.9),
+                record("eq-a", kind="equal", worst_error=0.8),
             )
         }
     )
@@ -68,7 +69,7 @@ def test_totals_count_a_claim_as_checked_only_if_nothing_about_it_failed() -> No
         "pages": 7,
         "claims": 3,
         "claims_checked": 1,
-        "checks": 5,
+        "checks": 6,
         "worst_error": 0.5,
     }
     assert ledger.totals([], {}, 0)["worst_error"] == 0.0
@@ -151,7 +152,7 @@ def test_the_ledger_page_links_claims_and_checks_both_ways(sample_book) -> None:
 
 def test_the_front_page_counts(sample_book) -> None:
     page = sample_book.page("index")
-    assert "4 pages, 2 claims, all of them checked, by 4 checks; the worst error is" in page
+    assert "4 pages, 2 claims, all of them checked, by 4 checks; the worst error of a derivative is" in page
 
 
 def test_pages_follow_when_another_page_changes(fresh_sample_book) -> None:
