@@ -65,39 +65,7 @@ class _Univariate:
 
 
 @dataclass(frozen=True)
-class _LocationScale(_Univariate):
-    """What location-scale families share: a sample is the location plus the scale times noise."""
-
-    loc: ArrayLike
-    scale: ArrayLike
-
-    def _demand(self) -> None:
-        _logical("scale", self.scale.real > 0, "positive")
-
-    def _noise(self, rng: np.random.Generator, size: tuple[int, ...]) -> NDArray:
-        raise NotImplementedError
-
-    def _standardised(self, x: ArrayLike) -> NDArray:
-        return (inexact(x) - self.loc) / self.scale
-
-    def sample(self, rng: np.random.Generator, shape: tuple[int, ...] = ()) -> NDArray:
-        """Draw samples of shape ``shape + batch``."""
-        return self.rsample(rng, shape)[0]
-
-    def rsample(
-        self, rng: np.random.Generator, shape: tuple[int, ...] = ()
-    ) -> tuple[NDArray, dict[str, NDArray]]:
-        r"""Draw :math:`x = \mu + \sigma\varepsilon` and return its derivatives, 1 and ε."""
-        noise = self._draws(self._noise(rng, (*shape, *self.batch)))
-        return self.loc + self.scale * noise, {"loc": np.ones_like(noise), "scale": noise}
-
-    def mean(self) -> NDArray:
-        """Return the mean."""
-        return np.broadcast_to(self.loc, self.batch)
-
-
-@dataclass(frozen=True)
-class Normal(_LocationScale):
+class Normal(_Univariate):
     r"""Normal distribution with density :math:`e^{-(x-\mu)^2/2\sigma^2}/\sqrt{2\pi\sigma^2}`.
 
     Parameters
@@ -116,19 +84,37 @@ class Normal(_LocationScale):
     -0.918939
     """
 
-    def _noise(self, rng: np.random.Generator, size: tuple[int, ...]) -> NDArray:
-        return rng.standard_normal(size)
+    loc: ArrayLike
+    scale: ArrayLike
+
+    def _demand(self) -> None:
+        _logical("scale", self.scale.real > 0, "positive")
 
     def log_prob(self, x: ArrayLike) -> NDArray:
         """Return the log-density at ``x``."""
-        z = self._standardised(x)
+        z = (inexact(x) - self.loc) / self.scale
         return -(z * z + _LOG_TWO_PI) / 2 - np.log(self.scale)
 
     def score(self, x: ArrayLike) -> dict[str, NDArray]:
         """Return the gradients of the log-density: ``loc``, ``scale`` and ``x``."""
-        z = self._standardised(x)
+        z = (inexact(x) - self.loc) / self.scale
         slope = z / self.scale
         return {"loc": slope, "scale": (z * z - 1) / self.scale, "x": -slope}
+
+    def sample(self, rng: np.random.Generator, shape: tuple[int, ...] = ()) -> NDArray:
+        """Draw samples of shape ``shape + batch``."""
+        return self.rsample(rng, shape)[0]
+
+    def rsample(
+        self, rng: np.random.Generator, shape: tuple[int, ...] = ()
+    ) -> tuple[NDArray, dict[str, NDArray]]:
+        r"""Draw :math:`x = \mu + \sigma\varepsilon` and return its derivatives, 1 and ε."""
+        noise = self._draws(rng.standard_normal((*shape, *self.batch)))
+        return self.loc + self.scale * noise, {"loc": np.ones_like(noise), "scale": noise}
+
+    def mean(self) -> NDArray:
+        """Return the mean."""
+        return np.broadcast_to(self.loc, self.batch)
 
     def variance(self) -> NDArray:
         """Return the variance."""
@@ -140,7 +126,7 @@ class Normal(_LocationScale):
 
 
 @dataclass(frozen=True)
-class Laplace(_LocationScale):
+class Laplace(_Univariate):
     r"""Laplace distribution with density :math:`e^{-|x-\mu|/b}/2b`.
 
     Parameters
@@ -159,23 +145,41 @@ class Laplace(_LocationScale):
     -2.693147
     """
 
-    def _noise(self, rng: np.random.Generator, size: tuple[int, ...]) -> NDArray:
-        return rng.laplace(size=size)
+    loc: ArrayLike
+    scale: ArrayLike
+
+    def _demand(self) -> None:
+        _logical("scale", self.scale.real > 0, "positive")
 
     def log_prob(self, x: ArrayLike) -> NDArray:
         """Return the log-density at ``x``."""
-        z = self._standardised(x)
+        z = (inexact(x) - self.loc) / self.scale
         return -np.where(z.real < 0, -z, z) - np.log(2 * self.scale)
 
     def score(self, x: ArrayLike) -> dict[str, NDArray]:
         """Return the gradients: ``loc``, ``scale`` and ``x``; 0 at the kink for ``loc``, ``x``."""
-        z = self._standardised(x)
+        z = (inexact(x) - self.loc) / self.scale
         sign = np.sign(z.real)
         return {
             "loc": sign / self.scale,
             "scale": (sign * z - 1) / self.scale,
             "x": -sign / self.scale,
         }
+
+    def sample(self, rng: np.random.Generator, shape: tuple[int, ...] = ()) -> NDArray:
+        """Draw samples of shape ``shape + batch``."""
+        return self.rsample(rng, shape)[0]
+
+    def rsample(
+        self, rng: np.random.Generator, shape: tuple[int, ...] = ()
+    ) -> tuple[NDArray, dict[str, NDArray]]:
+        """Draw location plus scale times standard Laplace noise, and return both derivatives."""
+        noise = self._draws(rng.laplace(size=(*shape, *self.batch)))
+        return self.loc + self.scale * noise, {"loc": np.ones_like(noise), "scale": noise}
+
+    def mean(self) -> NDArray:
+        """Return the mean."""
+        return np.broadcast_to(self.loc, self.batch)
 
     def variance(self) -> NDArray:
         """Return the variance."""
