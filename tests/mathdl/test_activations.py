@@ -279,3 +279,18 @@ def test_options_that_have_no_meaning_are_refused():
         act.gelu(np.ones(1), approximate="erf")
     with pytest.raises(ValueError, match="beta must be positive"):
         act.softplus(np.ones(1), beta=0.0)
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [(np.complex128, 4e-15), (np.complex64, 2e-6)])
+def test_tanh_of_complex_numbers_keeps_its_digits(dtype, tolerance):
+    rng = np.random.default_rng(0)
+    x = (rng.uniform(-20, 20, 300) + 1j * rng.uniform(-6, 6, 300)).astype(dtype)
+    x[:3] = [1e-9 + 1e-12j, 15 + 1e-20j, -15 - 1e-20j]
+    one = np.ones_like(x)
+    for got, exact in (
+        (act.tanh(x), [mpmath.tanh(complex(z)) for z in x]),
+        (act.tanh_vjp(x, one), [mpmath.sech(complex(z)) ** 2 for z in x]),
+    ):
+        want = np.array([complex(z) for z in exact])
+        assert got.dtype == dtype
+        assert (np.abs(got - want) <= tolerance * np.abs(want)).all()
