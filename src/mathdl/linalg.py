@@ -528,11 +528,11 @@ def marchenko_pastur_pdf(x: ArrayLike, ratio: float, variance: float = 1.0) -> N
     0.275664
     """
     low, high = marchenko_pastur_edges(ratio, variance)
-    x = np.asarray(x, dtype=float)
+    x = inexact(x)
     inside = (x > low) & (x < high)
     safe = np.where(inside, x, (low + high) / 2)
     density = np.sqrt((high - safe) * (safe - low)) / (2 * np.pi * variance * ratio * safe)
-    return np.where(inside, density, 0.0)
+    return np.where(inside, density, 0)
 
 
 def marchenko_pastur_error(fraction: ArrayLike, ratio: float = 1.0) -> NDArray:

@@ -190,6 +190,7 @@ def test_the_dtype_is_kept(dtype):
         linalg.newton_schulz(a),
         linalg.low_rank_errors(np.linalg.svd(a, compute_uv=False)),
         *linalg.pca(a),
+        linalg.marchenko_pastur_pdf(a, 0.5),
         *linalg.power_iteration(a.T @ a, a[0], 3),
     ]
     assert {result.dtype for result in results} == {np.dtype(dtype)}
