@@ -44,7 +44,9 @@ def test_it_ends_with_the_page_to_open_and_the_totals(quiet_build, tmp_path, cap
     opened, summed = capsys.readouterr().out.splitlines()
     assert opened == f"Open {tmp_path / '_build/html/index.html'}"
     assert re.fullmatch(
-        r"3 pages, 4 of 4 claims checked, 9 checks, worst error of a derivative 3\.2e-12, \d+\.\d s", summed
+        r"3 pages, 4 of 4 claims checked, 9 checks, "
+        r"worst error of a derivative 3\.2e-12, \d+\.\d s",
+        summed,
     )
 
 

@@ -152,7 +152,8 @@ def test_the_ledger_page_links_claims_and_checks_both_ways(sample_book) -> None:
 
 def test_the_front_page_counts(sample_book) -> None:
     page = sample_book.page("index")
-    assert "4 pages, 2 claims, all of them checked, by 4 checks; the worst error of a derivative is" in page
+    counts = "4 pages, 2 claims, all of them checked, by 4 checks; "
+    assert f"{counts}the worst error of a derivative is" in page
 
 
 def test_pages_follow_when_another_page_changes(fresh_sample_book) -> None:
