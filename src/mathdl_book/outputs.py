@@ -129,7 +129,11 @@ def badge(record: Mapping[str, Any], anchor: str) -> nodes.container:
             refwarn=True,
         )
         line += [nodes.Text(" "), target]
-    routes = [route["name"] for route in record.get("routes") or []]
+    routes = [
+        route["name"] + (f" ({skipped:,} skipped at kinks)" if skipped else "")
+        for route in record.get("routes") or []
+        for skipped in [route.get("skipped", 0)]
+    ]
     facts = [
         str(record.get("kind", "")),
         f"worst error {scientific(record['worst_error'])}",

@@ -75,6 +75,13 @@ def test_the_badge_says_what_was_checked_and_how_well() -> None:
     assert reference["reftarget"] == "eq-a" and reference["refwarn"]
 
 
+def test_the_badge_says_what_was_skipped_at_kinks() -> None:
+    assert "skipped" not in outputs.badge(RECORD, "check-eq-a-1").astext()
+    route = {**RECORD["routes"][0], "name": "central differences", "skipped": 2}
+    badge = outputs.badge({**RECORD, "routes": [*RECORD["routes"], route]}, "check-eq-a-1")
+    assert "x, central differences (2 skipped at kinks)" in badge.astext()
+
+
 def test_the_badge_of_a_failure_carries_its_diagnosis() -> None:
     with pytest.raises(CheckFailed) as caught:
         check_equal(2.0, 3.0, claim="eq-a")
