@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -97,3 +98,16 @@ class TinyBook:
 def tiny_book(tmp_path: Path) -> TinyBook:
     """Return a book without pages; `page` adds one."""
     return TinyBook(tmp_path)
+
+
+@pytest.fixture
+def wait_for():
+    """Wait until a condition holds, long enough for a machine with other things to do."""
+
+    def wait(condition, seconds=120.0):
+        deadline = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < deadline, "waited in vain"
+            time.sleep(0.05)
+
+    return wait

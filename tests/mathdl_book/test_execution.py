@@ -299,8 +299,8 @@ from mathdl_book.results import Store
 
 root = Path.cwd()
 cell = "import subprocess, sys, time\\n"
-cell += "subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'])\\n"
-cell += "open('running%s', 'w')\\ntime.sleep(60)"
+cell += "subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(300)'])\\n"
+cell += "open('running%s', 'w')\\ntime.sleep(300)"
 tasks = [
     Task(name, root / f"{name}.md", new_notebook(cells=[new_code_cell(cell % name)]), "key")
     for name in "ab"
@@ -316,7 +316,7 @@ execute(tasks, Store(root / "_build", root), workers=2)
     ("number", "status"),
     [(signal.SIGINT, -signal.SIGINT), (signal.SIGTERM, 143), (signal.SIGKILL, -signal.SIGKILL)],
 )
-def test_interrupting_leaves_no_process_and_no_half_result(tmp_path, number, status):
+def test_interrupting_leaves_no_process_and_no_half_result(tmp_path, number, status, wait_for):
     process = subprocess.Popen(
         [sys.executable, "-c", INTERRUPTED],
         cwd=tmp_path,
@@ -324,23 +324,20 @@ def test_interrupting_leaves_no_process_and_no_half_result(tmp_path, number, sta
         stdout=subprocess.DEVNULL,
     )
     with process.stderr:
-        wait_for(lambda: {"runninga", "runningb"} <= set(os.listdir(tmp_path)))
-        family = psutil.Process(process.pid).children(recursive=True)
-        assert len(family) >= 4, "two kernels and what each has started"
-        process.send_signal(number)
-        errors = process.stderr.read()
-        assert process.wait(10) == status, errors
+        try:
+            wait_for(lambda: {"runninga", "runningb"} <= set(os.listdir(tmp_path)))
+            family = psutil.Process(process.pid).children(recursive=True)
+            assert len(family) >= 4, "two kernels and what each has started"
+            process.send_signal(number)
+            errors = process.stderr.read()
+            assert process.wait(120) == status, errors
+        finally:
+            process.kill()
+            process.wait()
     wait_for(lambda: not any(child.is_running() for child in family))
     left = sorted(path.name for path in (tmp_path / "_build").rglob("*") if path.is_file())
     assert left == ["quick.ipynb", "quick.json"], "what was finished stays, nothing else"
     json.loads((tmp_path / "_build/execution/quick.json").read_text())
-
-
-def wait_for(condition, seconds=15.0):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.05)
 
 
 def test_a_terminal_gets_one_living_line():

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import os
 import re
 import shutil
 from pathlib import Path
@@ -12,7 +13,8 @@ from PIL import Image
 
 from mathdl_book import finish
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("chrome")
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
+CHROMIUM = next(filter(None, map(shutil.which, BROWSERS)), None)
 PHONE = 320
 
 
@@ -122,6 +124,7 @@ def test_figures_have_sizes_and_follow_the_theme(sample_book) -> None:
 @pytest.fixture(scope="module")
 def browser():
     if CHROMIUM is None:
+        assert "CI" not in os.environ, f"CI looks at the pages: install one of {BROWSERS}"
         pytest.skip("no Chromium on this machine")
     from playwright.sync_api import sync_playwright
 
