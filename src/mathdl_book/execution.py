@@ -33,7 +33,6 @@ from myst_nb.core.execute import create_client as create_nb_client
 from myst_nb.core.read import create_nb_reader
 from nbformat import NotebookNode
 from sphinx.errors import ExtensionError
-from sphinx.util import logging as sphinx_logging
 
 from . import results
 from .findings import Finding, findings_of
@@ -49,7 +48,6 @@ if TYPE_CHECKING:
 LIMIT = 120.0  # seconds a cell may take unless the configuration or the header allows more
 UNFINISHED = ".unfinished"
 
-LOGGER = sphinx_logging.getLogger(__name__)
 _silent = logging.getLogger(f"{__name__}.silent")
 _silent.disabled = True
 

@@ -75,25 +75,3 @@ def toc_docnames(root: Path) -> list[str]:
 
     toc = yaml.safe_load((root / "_toc.yml").read_text(encoding="utf-8"))
     return [name.removesuffix(".md").removesuffix(".ipynb") for name in walk(toc)]
-
-
-def read_pages(root: Path) -> list[Page]:
-    """Return the book's pages in reading order.
-
-    Parameters
-    ----------
-    root : Path
-        Folder that holds ``_toc.yml``.
-
-    Raises
-    ------
-    FileNotFoundError
-        If the table of contents names a page that has no ``.md`` file.
-    """
-    pages = []
-    for docname in toc_docnames(root):
-        path = root / f"{docname}.md"
-        if not path.is_file():
-            raise FileNotFoundError(f"_toc.yml names {docname}, but there is no {docname}.md")
-        pages.append(Page(docname, path))
-    return pages
