@@ -26,8 +26,8 @@ from numpy.typing import NDArray
 from mathdl._arrays import inexact
 from mathdl.linalg import newton_schulz
 
-# Bytes of one array handled at a time: six such pieces still fit a one-megabyte cache.
-_PIECE = 135_000
+# Bytes of one array handled at a time: Adam's five such pieces fit a one-megabyte cache.
+_PIECE = 200_000
 
 
 def _leaves(tree: Any) -> list[tuple[str, Any]]:
@@ -144,8 +144,7 @@ def _positive(value: Any) -> bool:
 def _lerp(start: NDArray, end: NDArray, weight: NDArray, out: NDArray, scratch: NDArray) -> None:
     """``start + weight·(end − start)`` in the form torch uses for this weight."""
     np.subtract(end, start, scratch)
-    small = weight.real < 0.5
-    if small if not small.shape else small.all():
+    if (weight.real < 0.5).all() if weight.ndim else weight.item().real < 0.5:
         np.multiply(scratch, weight, scratch)
         np.add(start, scratch, out)
     else:
@@ -327,6 +326,7 @@ class Optimizer:
         self._gathered: NDArray | None = None
         self.state = {name: _aligned(size, self._dtype) for name in self.state_names}
         self._pieces = list(self._cut(size))
+        self._scalars: list[tuple[Any, NDArray]] = []
 
     def _check_arrays(self) -> None:
         dtypes = {a.dtype for a in self._arrays}
@@ -420,9 +420,19 @@ class Optimizer:
         if any(isinstance(c, np.ndarray) and c.ndim for c in coefficients):
             self._advance_swept(gradient, coefficients)
             return
-        cast = [self._scalar(c) for c in coefficients]
+        cast = self._cast(coefficients)
         for piece, arrays in self._pieces:
             self._update(gradient[piece], *arrays, *cast)
+
+    def _cast(self, coefficients: tuple[Any, ...]) -> list[NDArray]:
+        """Return the coefficients as 0-d arrays, anew only where one has changed."""
+        if len(self._scalars) != len(coefficients):
+            self._scalars = [(c, self._scalar(c)) for c in coefficients]
+        for i, c in enumerate(coefficients):
+            # an array may have been changed in place, so that it equals itself
+            if type(c) not in (float, int) or c != self._scalars[i][0]:
+                self._scalars[i] = c, self._scalar(c)
+        return [scalar for _, scalar in self._scalars]
 
     def _advance_swept(self, gradient: NDArray, coefficients: tuple[Any, ...]) -> None:
         if len(self._shapes) > 1:
@@ -737,7 +747,12 @@ class Adam(Optimizer):
         \theta_t = \theta_{t-1} - \gamma\,
         \frac{m_t/(1-\beta_1^t)}{\sqrt{v_t/(1-\beta_2^t)}+\varepsilon}
 
-    with t counted from 1. :math:`v_t` is the *uncentred* second moment, not a variance.
+    with t counted from 1. :math:`v_t` is the *uncentred* second moment, not a variance. The step
+    is taken in the paper's form, which corrects γ and ε once instead of every entry,
+
+    .. math::
+        \theta_t = \theta_{t-1} - \gamma\,\frac{\sqrt{1-\beta_2^t}}{1-\beta_1^t}\,
+        \frac{m_t}{\sqrt{v_t}+\varepsilon\sqrt{1-\beta_2^t}}.
 
     Parameters
     ----------
@@ -760,8 +775,9 @@ class Adam(Optimizer):
 
     References
     ----------
-    Kingma and Ba, *Adam: A method for stochastic optimization* (2015), Algorithm 1; Reddi, Kale
-    and Kumar, *On the convergence of Adam and beyond* (2018), Algorithm 2; ``torch.optim.Adam``.
+    Kingma and Ba, *Adam: A method for stochastic optimization* (2015), Algorithm 1 and the end of
+    section 2; Reddi, Kale and Kumar, *On the convergence of Adam and beyond* (2018), Algorithm 2;
+    ``torch.optim.Adam``.
 
     Examples
     --------
@@ -798,15 +814,15 @@ class Adam(Optimizer):
 
     def _coefficients(self) -> tuple[Any, ...]:
         beta1, beta2 = self.betas
-        step_size = self.lr / (1 - beta1**self.t)
         root = (1 - beta2**self.t) ** 0.5
+        step_size = self.lr * root / (1 - beta1**self.t)
         shrink = 1 - self.lr * self.weight_decay
         decay = shrink if self.decoupled_weight_decay else self.weight_decay
-        return -step_size, 1 - beta1, beta2, 1 - beta2, root, self.eps, decay
+        return -step_size, 1 - beta1, beta2, 1 - beta2, self.eps * root, decay
 
     def _update(self, g: NDArray, p: NDArray, m: NDArray, v: NDArray, *rest: NDArray) -> None:
         largest, rest = (rest[0], rest[1:]) if self.amsgrad else (v, rest)
-        t1, t2, minus_step, weight1, beta2, weight2, root, eps, decay = rest
+        t1, t2, minus_step, weight1, beta2, weight2, eps, decay = rest
         decays = _positive(self.weight_decay)
         if decays and self.decoupled_weight_decay:
             np.multiply(p, decay, p)
@@ -817,9 +833,9 @@ class Adam(Optimizer):
         np.add(v, np.multiply(np.multiply(g, weight2, t1), g, t1), v)
         if self.amsgrad:
             np.copyto(largest, v, where=np.real(v) > np.real(largest))
-        np.divide(np.sqrt(largest, t1), root, t1)
-        np.add(t1, eps, t1)
-        np.add(p, np.divide(np.multiply(m, minus_step, t2), t1, t2), p)
+        np.add(np.sqrt(largest, t1), eps, t1)
+        np.multiply(np.divide(m, t1, t1), minus_step, t1)
+        np.add(p, t1, p)
 
 
 class AdamW(Adam):

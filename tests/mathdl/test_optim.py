@@ -312,6 +312,16 @@ def test_muon_moves_along_orthogonal_matrices():
 # Batches, sweeps, derivatives through a trajectory ------------------------------------------------
 
 
+def test_a_hyperparameter_changed_in_place_counts_from_the_next_step():
+    eps, x, y = np.array(1e-8), np.zeros(2), np.zeros(2)
+    changed, plain = optim.Adam(x, lr=0.1, eps=eps), optim.Adam(y, lr=0.1)
+    for step in range(3):
+        plain.eps = eps[...] = 10.0**-step
+        changed.step(np.array([1.0, -2.0]))
+        plain.step(np.array([1.0, -2.0]))
+        assert np.array_equal(x, y)
+
+
 @pytest.mark.parametrize("cls", ELEMENTWISE)
 def test_a_thousand_starts_at_once_equal_each_alone(cls):
     rng = np.random.default_rng(0)
