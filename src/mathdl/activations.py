@@ -145,27 +145,44 @@ def tanh(x: Array) -> Array:
     x = inexact(x)
     if x.dtype.kind != "c":
         return np.tanh(x)
-    t, slope, tangent, denominator = _tanh_parts(x)
-    return _complex(t * (1 + tangent * tangent), tangent * slope, denominator, x.dtype)
-
-
-def _tanh_parts(x: Array) -> tuple[Array, Array, Array, Array]:
-    """Return tanh a, its slope, tan b and 1 + (tanh a · tan b)², for a complex x = a + ib.
-
-    With them tanh(a + ib) = (tanh a + i tan b) / (1 + i tanh a tan b) takes real functions only:
-    less than half the time of NumPy's complex one, and to the last digits in the tails too.
-    """
-    e = np.exp(-2 * np.abs(x.real))
-    t, tangent = np.tanh(x.real), np.tan(x.imag)
+    a, b = _halves(x)
+    t, slope = np.tanh(a), _tanh_slope(a)
+    if _first_order(b):
+        return _complex(t, slope * b)
+    # (tanh a + i tan b) / (1 + i tanh a tan b) takes real functions only: less than half the time
+    # of NumPy's complex one, and it keeps the last digits in the tails too.
+    tangent = np.tan(b)
     product = t * tangent
-    return t, 4 * e / (1 + e) ** 2, tangent, 1 + product * product
+    denominator = 1 + product * product
+    return _complex(t * (1 + tangent * tangent) / denominator, tangent * slope / denominator)
 
 
-def _complex(real: Array, imaginary: Array, denominator: Array, dtype: np.dtype) -> Array:
-    result = np.empty(np.shape(denominator), dtype)
-    result.real = real / denominator
-    result.imag = imaginary / denominator
+def _tanh_slope(a: Array) -> Array:
+    """Return 1 - tanh² a for real numbers, as the quotient that does not cancel."""
+    e = np.exp(-np.abs(a))
+    square = e * e
+    return 4 * square / (1 + square) ** 2
+
+
+def _halves(x: Array) -> tuple[Array, Array]:
+    """Return copies of the real and the imaginary part: functions are faster without gaps."""
+    return np.array(x.real), np.array(x.imag)
+
+
+def _complex(real: Array, imaginary: Array) -> Array:
+    result = np.empty(np.shape(real), np.result_type(real, np.complex64))
+    result.real = real
+    result.imag = imaginary
     return result[()]
+
+
+def _first_order(b: Array) -> bool:
+    """Whether the squares of all imaginary parts are lost in rounding, as in a complex step.
+
+    Then f(a + ib) = f(a) + ib f'(a) to the last digit.
+    """
+    small = math.sqrt(np.finfo(b.dtype).eps) / 4
+    return bool(-small < b.min(initial=0)) and bool(b.max(initial=0) < small)
 
 
 def tanh_vjp(x: Array, dy: Array) -> Array:
@@ -190,17 +207,16 @@ def tanh_vjp(x: Array, dy: Array) -> Array:
     (1.0, True)
     """
     x, dy = _pair(x, dy)
-    if x.dtype.kind == "c":
-        t, slope, tangent, denominator = _tanh_parts(x)
-        scale = slope * (1 + tangent * tangent) / denominator
-        product = t * tangent
-        return (
-            _complex(scale * (1 - product * product), -2 * scale * product, denominator, x.dtype)
-            * dy
-        )
-    e = _decay(x)
-    square = e * e
-    return 4 * square / (1 + square) ** 2 * dy
+    if x.dtype.kind != "c":
+        return _tanh_slope(x) * dy
+    a, b = _halves(x)
+    t, slope = np.tanh(a), _tanh_slope(a)
+    if _first_order(b):
+        return _complex(slope, -2 * b * (slope * t)) * dy
+    tangent = np.tan(b)
+    product = t * tangent
+    scale = slope * (1 + tangent * tangent) / (1 + product * product) ** 2
+    return _complex(scale * (1 - product * product), -2 * scale * product) * dy
 
 
 def relu(x: Array) -> Array:

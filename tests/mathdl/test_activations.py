@@ -294,3 +294,20 @@ def test_tanh_of_complex_numbers_keeps_its_digits(dtype, tolerance):
         want = np.array([complex(z) for z in exact])
         assert got.dtype == dtype
         assert (np.abs(got - want) <= tolerance * np.abs(want)).all()
+
+
+@pytest.mark.parametrize("dtype", [np.complex64, np.complex128])
+@pytest.mark.parametrize("height", [1e-30, 0.2, 0.3, 4.0])
+def test_tanh_of_a_complex_step_is_right_in_both_parts(dtype, height):
+    """Each part by itself, on both sides of where the first order is exact to rounding."""
+    eps = np.finfo(dtype).eps
+    step = height if height < 1e-9 else height * np.sqrt(eps)
+    a = np.random.default_rng(0).uniform(-8, 8, 200)
+    x = (a + 1j * step * np.cos(a)).astype(dtype)
+    for got, exact in (
+        (act.tanh(x), [mpmath.tanh(complex(z)) for z in x]),
+        (act.tanh_vjp(x, np.ones_like(x)), [mpmath.sech(complex(z)) ** 2 for z in x]),
+    ):
+        for part in (np.real, np.imag):
+            want = part(np.array([complex(z) for z in exact]))
+            assert np.all(np.abs(part(got) - want) <= 8 * eps * np.abs(want))
