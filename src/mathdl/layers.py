@@ -79,6 +79,20 @@ def _along_rows(parameter: Array) -> Array:
     return parameter if parameter.ndim == 1 else parameter[..., None, :]
 
 
+def _product(a: Array, b: Array) -> Array:
+    """Multiply matrices; one real factor is not widened to complex, which would double the work.
+
+    A complex step through the weights meets it in the first layer, whose input is real.
+    """
+    if a.dtype.kind == b.dtype.kind:
+        return a @ b
+    if a.dtype.kind == "c":
+        return _product(b.swapaxes(-1, -2), a.swapaxes(-1, -2)).swapaxes(-1, -2)
+    pairs = np.ascontiguousarray(b).view(b.real.dtype)
+    y = a @ pairs  # (..., N, K) @ (..., K, 2 M) -> (..., N, 2 M)
+    return y.view(np.result_type(y, np.complex64))
+
+
 # Linear ---------------------------------------------------------------------------------------
 
 
@@ -133,7 +147,7 @@ def linear_forward(x: Array, weight: Array, bias: Array | None = None) -> tuple[
         if x.ndim < 2:
             raise ValueError(f"a grid of networks needs x of shape (..., N, in), got {x.shape}")
         _grid(("x", x.shape[:-2]), *grids)
-    y = x @ weight.swapaxes(-1, -2)  # (..., in) @ (in, out) -> (..., out)
+    y = _product(x, weight.swapaxes(-1, -2))  # (..., in) @ (in, out) -> (..., out)
     if bias is not None:
         y = y + _along_rows(bias)
     return y, (x, weight, bias, y.shape)
@@ -175,7 +189,7 @@ def linear_backward(dy: Array, cache: Cache) -> tuple[Array, Array, Array | None
         count = math.prod(shape[:-1])
         rows, inputs = dy.reshape(count, shape[-1]), x.reshape(count, x.shape[-1])
         dx = dy @ weight  # (..., out) @ (out, in) -> (..., in)
-        dweight = rows.T @ inputs  # (out, N) @ (N, in) -> (out, in)
+        dweight = _product(rows.T, inputs)  # (out, N) @ (N, in) -> (out, in)
         return dx, dweight, None if bias is None else rows.sum(axis=0)
     dx = _unbroadcast(dy @ weight, x.shape)
     # (G, out, N) @ (G, N, in) -> (G, out, in)
