@@ -8,7 +8,7 @@ import numpy as np
 
 Array = np.ndarray
 
-__all__ = ["at_precision_of", "cotangent", "inexact", "real", "same_shape"]
+__all__ = ["at_precision_of", "cotangent", "inexact", "real", "same_shape", "unbroadcast"]
 
 
 def inexact(x: Any, name: str = "x") -> Array:
@@ -61,3 +61,18 @@ def cotangent(dy: Any, shape: tuple[int, ...], like: Array, name: str = "dy") ->
     array = inexact(dy, name)
     same_shape(array, shape, name)
     return at_precision_of(like, array)
+
+
+def unbroadcast(gradient: Array, shape: tuple[int, ...]) -> Array:
+    """Sum `gradient` over the axes along which an array of `shape` was repeated.
+
+    Examples
+    --------
+    >>> unbroadcast(np.ones((4, 3, 2)), (3, 1)).tolist()
+    [[8.0], [8.0], [8.0]]
+    """
+    if gradient.shape == shape:
+        return gradient
+    extra = gradient.ndim - len(shape)
+    repeated = [i for i, n in enumerate(shape, extra) if n != gradient.shape[i]]
+    return gradient.sum(axis=(*range(extra), *repeated)).reshape(shape)

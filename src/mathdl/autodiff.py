@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mathdl import activations
+from mathdl import _arrays, activations
 from mathdl._operators import Operators, getitem
 from mathdl.gradcheck import leaves, rebuild
 from mathdl.hessian import dense_hessian
@@ -170,10 +170,7 @@ def unbroadcast(g: NDArray, shape: tuple[int, ...]) -> NDArray:
     >>> unbroadcast(np.ones((4, 3, 2)), (3, 1)).tolist()
     [[8.0], [8.0], [8.0]]
     """
-    if g.ndim > len(shape):
-        g = g.sum(axis=tuple(range(g.ndim - len(shape))))
-    stretched = tuple([i for i, n in enumerate(shape) if n != g.shape[i]])
-    return g.sum(axis=stretched, keepdims=True) if stretched else g
+    return _arrays.unbroadcast(g, shape)
 
 
 def _getitem_vjp(g, y, x, index):

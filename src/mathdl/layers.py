@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from mathdl._arrays import inexact, same_shape
+from mathdl._arrays import inexact, same_shape, unbroadcast
 
 __all__ = [
     "BatchNormCache",
@@ -63,15 +63,6 @@ def _grid(*named: tuple[str, tuple[int, ...]]) -> None:
     except ValueError:
         listed = ", ".join(f"{name} has {shape}" for name, shape in named)
         raise ValueError(f"leading axes do not belong to one grid of networks: {listed}") from None
-
-
-def _unbroadcast(gradient: Array, shape: tuple[int, ...]) -> Array:
-    """Sum `gradient` over the axes along which an array of `shape` was repeated."""
-    if gradient.shape == shape:
-        return gradient
-    extra = gradient.ndim - len(shape)
-    repeated = tuple(i + extra for i, n in enumerate(shape) if n == 1 != gradient.shape[i + extra])
-    return gradient.sum(axis=(*range(extra), *repeated)).reshape(shape)
 
 
 def _along_rows(parameter: Array) -> Array:
@@ -191,10 +182,10 @@ def linear_backward(dy: Array, cache: Cache) -> tuple[Array, Array, Array | None
         dx = dy @ weight  # (..., out) @ (out, in) -> (..., in)
         dweight = _product(rows.T, inputs)  # (out, N) @ (N, in) -> (out, in)
         return dx, dweight, None if bias is None else rows.sum(axis=0)
-    dx = _unbroadcast(dy @ weight, x.shape)
+    dx = unbroadcast(dy @ weight, x.shape)
     # (G, out, N) @ (G, N, in) -> (G, out, in)
-    dweight = _unbroadcast(dy.swapaxes(-1, -2) @ x, weight.shape)
-    dbias = None if bias is None else _unbroadcast(dy.sum(axis=-2), bias.shape)
+    dweight = unbroadcast(dy.swapaxes(-1, -2) @ x, weight.shape)
+    dbias = None if bias is None else unbroadcast(dy.sum(axis=-2), bias.shape)
     return dx, dweight, dbias
 
 
@@ -327,15 +318,15 @@ def layer_norm_backward(dy: Array, cache: Cache) -> tuple[Array, Array | None, A
     dnormal = dy
     if weight is not None:
         dnormal = dy * (_along_rows(weight) if rowwise else weight)
-    dnormal = _unbroadcast(dnormal, normal.shape)  # one x shared by a grid of networks
+    dnormal = unbroadcast(dnormal, normal.shape)  # one x shared by a grid of networks
     dx = _normalize_backward(dnormal, normal, inverse, axes)
 
     def summed(gradient: Array, parameter: Array | None) -> Array | None:
         if parameter is None:
             return None
         if rowwise and parameter.ndim > 1:
-            return _unbroadcast(gradient.sum(axis=-2), parameter.shape)
-        return _unbroadcast(gradient, parameter.shape)
+            return unbroadcast(gradient.sum(axis=-2), parameter.shape)
+        return unbroadcast(gradient, parameter.shape)
 
     return dx, summed(dy * normal, weight), summed(dy, bias)
 

@@ -32,6 +32,7 @@ from typing import Any
 import numpy as np
 
 from mathdl import activations, attention, checks, gradcheck, layers, losses
+from mathdl._arrays import unbroadcast
 from mathdl._records import quiet, verdict_only
 from mathdl.mlp import MLP
 
@@ -1550,7 +1551,7 @@ def _summed_back(vjp: Callable[..., Any], inputs: Inputs, dy: Array) -> Inputs:
     for gradient, x in zip(_gradients(vjp, inputs, dy), inputs, strict=True):
         if np.broadcast_shapes(np.shape(gradient), x.shape) != np.shape(gradient):
             raise ValueError(f"a gradient must have shape {x.shape}, got {np.shape(gradient)}")
-        summed.append(layers._unbroadcast(np.asarray(gradient), x.shape))
+        summed.append(unbroadcast(np.asarray(gradient), x.shape))
     return tuple(summed)
 
 
