@@ -487,16 +487,17 @@ def softmax_cross_entropy(logits: Any, labels: Any) -> Any:
         raise ValueError(f"labels must have shape ({count},), got {labels.shape}")
     if np.maximum.reduce(labels.astype(np.uintp), initial=0) >= classes:  # a negative one wraps
         raise IndexError(f"labels must lie in 0..{classes - 1}, got {np.unique(labels)}")
-    # Indices of the flat array are faster than two indices.
+    # Indices of the flat array are faster than two indices, a largest entry over the first axis
+    # than over the last, and a sum as a product with ones.
     picked = np.arange(0, logits.size, classes) + labels
-    p = logits - np.maximum.reduce(logits.real, axis=1, keepdims=True)
+    p = logits - np.maximum.reduce(logits.real.T.copy())[:, None]
     score = np.add.reduce(p.ravel()[picked])
     np.exp(p, out=p)
-    total = np.add.reduce(p, axis=1, keepdims=True)
-    loss = (np.add.reduce(np.log(total), axis=None) - score) / count
-    p /= total
-    p.ravel()[picked] -= 1
-    p /= count
+    total = p @ np.ones(classes, p.dtype)
+    loss = (np.add.reduce(np.log(total)) - score) / count
+    total *= count
+    p /= total[:, None]
+    p.ravel()[picked] -= 1 / count
     return loss, p
 
 
@@ -504,12 +505,18 @@ def _rows(a: NDArray) -> NDArray:
     return a if a.ndim == 2 else a.reshape(-1, a.shape[-1])
 
 
+def _over_rows(g: NDArray) -> NDArray:
+    """Sum the rows as a product with ones: half the time of a sum along the first axis."""
+    rows = _rows(g)
+    return np.ones(len(rows), g.dtype) @ rows
+
+
 relu = primitive(relu, lambda g, y, x: g * (y.real != 0))
 linear = primitive(
     linear,
     lambda g, y, x, weight, bias: g @ weight,
     lambda g, y, x, weight, bias: _rows(g).T @ _rows(x),
-    lambda g, y, x, weight, bias: np.add.reduce(_rows(g)),
+    lambda g, y, x, weight, bias: _over_rows(g),
 )
 softmax_cross_entropy = layer(softmax_cross_entropy, lambda dy, cache: dy * cache)
 
