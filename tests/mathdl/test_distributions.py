@@ -1,8 +1,10 @@
 """`mathdl.distributions` against torch.distributions, SciPy and its own samples."""
 
+import mpmath
 import numpy as np
 import pytest
 import scipy.integrate
+import scipy.special
 import torch
 import torch.distributions as td
 
@@ -185,6 +187,121 @@ def test_reparametrised_samples_carry_their_own_derivatives(kind):
     factor = 1 if kind is dist.Normal else 2
     assert check_statistic(2 * x * slopes["loc"], np.array(2 * loc)).passed
     assert check_statistic(2 * x * slopes["scale"], np.array(2 * factor * scale)).passed
+
+
+def concentrations(low, high, size, seed=0):
+    """Two concentrations over decades, and a sample of each pair that is not rounded to an end."""
+    rng = np.random.default_rng(seed)
+    a, b = 10 ** rng.uniform(low, high, (2, size))
+    return a, b, np.clip(rng.beta(a, b), 1e-250, 1 - 1e-12)
+
+
+def test_the_slope_of_a_beta_sample_is_that_of_its_quantile_to_many_digits():
+    a, b, x = concentrations(-2, 3, 60)
+    got = dist._beta_slope(x, 1 - x, a, b)
+    with mpmath.workdps(60):
+        for found, *at in zip(got, a, b, x, strict=True):
+            alpha, beta, point = (mpmath.mpf(float(value)) for value in at)
+
+            def below(alpha, beta=beta, point=point):
+                return mpmath.betainc(alpha, beta, 0, point, regularized=True)
+
+            h = alpha * mpmath.mpf(10) ** -20
+            slope = (below(alpha + h) - below(alpha - h)) / (2 * h)
+            density = point ** (alpha - 1) * (1 - point) ** (beta - 1) / mpmath.beta(alpha, beta)
+            assert found == pytest.approx(float(-slope / density), rel=1e-10)
+
+
+def test_the_slope_of_a_beta_sample_is_the_difference_of_scipys_quantiles():
+    a, b, x = concentrations(0, 6, 300, seed=1)
+    h = 1e-4 * np.sqrt(a)  # a tenth of a thousandth of what moves x by its own spread
+    u = scipy.special.betainc(a, b, x)
+    ahead, behind = (scipy.special.betaincinv(a + step, b, u) for step in (h, -h))
+    spread = np.sqrt(a * b / (a + b) ** 2 / (a + b + 1))
+    got = dist._beta_slope(x, 1 - x, a, b)
+    inner = (u > 1e-6) & (u < 1 - 1e-6)
+    error = np.abs(got - (ahead - behind) / (2 * h)) * np.sqrt(a) / spread
+    assert inner.sum() > 250
+    assert error[inner].max() < 1e-4
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_reparametrised_beta_and_dirichlet_are_torchs_to_its_approximation(seed):
+    rng = np.random.default_rng(seed)
+    backward = torch.distributions.dirichlet._Dirichlet_backward
+    alpha = 10 ** rng.uniform(-1, 2, (50, 4))
+    x, slopes = dist.Dirichlet(alpha).rsample(rng, (3,))
+    dx = rng.standard_normal(x.shape)
+    ours = np.einsum("...i,...ij->...j", dx, slopes["concentration"])
+    theirs = backward(tensor(x), tensor(np.broadcast_to(alpha, x.shape).copy()), tensor(dx))
+    # torch's tables and expansions are good to a thousandth
+    scale = np.abs(theirs.numpy()).max(axis=-1, keepdims=True)
+    assert np.all(np.abs(ours - theirs.numpy()) <= 3e-3 * scale)
+
+    a, b = alpha[:, 0], alpha[:, 1]
+    x, slopes = dist.Beta(a, b).rsample(rng)
+    keep = (x > 0) & (x < 1)
+    x, both = x[keep], np.stack([a, b], axis=-1)[keep]
+    first = tensor(np.stack([np.ones_like(x), np.zeros_like(x)], axis=-1))
+    theirs = backward(tensor(np.stack([x, 1 - x], axis=-1)), tensor(both), first).numpy()
+    for i, name in enumerate(("concentration1", "concentration0")):
+        np.testing.assert_allclose(slopes[name][keep], theirs[:, i], rtol=3e-3)
+
+
+def test_gradients_through_beta_and_dirichlet_samples_are_unbiased():
+    """E[x²] = v + m² and its gradient, of the first entry, by all concentrations."""
+    alpha = np.array([0.7, 2.0, 3.5])
+    total = alpha.sum()
+    square = alpha[0] * (alpha[0] + 1) / (total * (total + 1))
+    common = square * -(1 / total + 1 / (total + 1))
+    wanted = common + np.array([square * (1 / alpha[0] + 1 / (alpha[0] + 1)), 0, 0])
+    x, slopes = dist.Dirichlet(alpha).rsample(np.random.default_rng(0), (100_000,))
+    through = 2 * x[:, :1] * slopes["concentration"][:, 0]
+    assert check_statistic(through, wanted).passed
+    x, slopes = dist.Beta(alpha[0], alpha[1:].sum()).rsample(np.random.default_rng(1), (100_000,))
+    assert check_statistic(2 * x * slopes["concentration1"], wanted[0]).passed
+    assert check_statistic(2 * x * slopes["concentration0"], wanted[1]).passed
+
+
+def test_a_sample_rounded_to_an_end_does_not_move():
+    with np.errstate(all="raise", under="ignore"):
+        x, slopes = dist.Beta(1e-3, 1e-3).rsample(np.random.default_rng(0), (50,))
+        points, jacobians = dist.Dirichlet(np.full(3, 1e-3)).rsample(
+            np.random.default_rng(0), (50,)
+        )
+    ends = (x == 0) | (x == 1)
+    assert ends.sum() > 5
+    assert not ends.all()
+    for slope in slopes.values():
+        assert np.isfinite(slope).all()
+        assert not slope[ends].any()
+    assert np.isfinite(jacobians["concentration"]).all()
+    assert (points == 1).any()
+
+
+@pytest.mark.parametrize("alpha", [[1e-3, 1e-3, 2e-3], [0.05, 3.0, 0.5]])
+def test_a_dirichlet_of_small_concentrations_has_its_moments(alpha):
+    ours = dist.Dirichlet(np.array(alpha))
+    draws = ours.sample(np.random.default_rng(0), (20_000,))
+    np.testing.assert_allclose(draws.sum(axis=-1), 1, atol=1e-15)
+    assert check_statistic(draws, ours.mean()).passed
+    assert check_statistic(draws, ours.variance(), kind="variance").passed
+
+
+@pytest.mark.parametrize("name", ["beta", "dirichlet"])
+def test_reparametrised_samples_are_the_samples_and_stay_in_their_set(name):
+    ours = CASES[name][0]
+    x, slopes = ours.rsample(np.random.default_rng(3), (2, 3))
+    np.testing.assert_array_equal(x, ours.sample(np.random.default_rng(3), (2, 3)))
+    if name == "dirichlet":  # the entries go on adding up to one
+        assert slopes["concentration"].shape == (*x.shape, 4)
+        np.testing.assert_allclose(slopes["concentration"].sum(axis=-2), 0, atol=1e-15)
+    else:  # more of one concentration pulls towards its own end
+        assert (slopes["concentration1"] > 0).all()
+        assert (slopes["concentration0"] < 0).all()
+    small = type(ours)(*(getattr(ours, key).astype(np.float32) for key in PARAMETERS[name]))
+    point, slopes = small.rsample(np.random.default_rng(0))
+    assert {np.asarray(v).dtype for v in (point, *slopes.values())} == {np.dtype(np.float32)}
 
 
 def test_multivariate_reparametrisation_is_the_noise_it_returns():
