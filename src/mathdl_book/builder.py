@@ -166,6 +166,8 @@ def serve(root: Path, *, device: str, jobs: int, host: str, port: int) -> int:
     from starlette.routing import Mount, WebSocketRoute
     from starlette.staticfiles import StaticFiles
 
+    from .gates.building import is_green
+
     html = root / "_build" / HTML
     again = partial(rebuild, str(root), device, jobs)
     again()
@@ -183,7 +185,7 @@ def serve(root: Path, *, device: str, jobs: int, host: str, port: int) -> int:
     print(f"Serving http://{host}:{port}/ and building again at every change; Ctrl-C ends it")
     with contextlib.suppress(KeyboardInterrupt):
         uvicorn.run(app, host=host, port=port, log_level="warning")
-    if (root / "_build" / ".unfinished").exists():
+    if not is_green(root / "_build" / ".doctrees"):
         set_aside(root / "_build")
     return 0
 

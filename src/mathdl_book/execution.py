@@ -46,7 +46,6 @@ if TYPE_CHECKING:
     from sphinx.environment import BuildEnvironment
 
 LIMIT = 120.0  # seconds a cell may take unless the configuration or the header allows more
-UNFINISHED = ".unfinished"
 
 _silent = logging.getLogger(f"{__name__}.silent")
 _silent.disabled = True
@@ -366,14 +365,12 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.add_config_value("mathdl_execute_ahead", True, "", types=(bool,))
     app.add_config_value("mathdl_jobs", 0, "", types=(int,))
     myst_nb.sphinx_.create_client = create_client
-    app.connect("config-inited", _distrust_unfinished)
     # After myst-parser and myst-nb have made the configurations that the reader needs.
     app.connect("builder-inited", _execute_ahead, priority=900)
     app.connect("env-get-outdated", _outdated)
     app.connect("source-read", _remember_read)
     app.connect("doctree-read", _own_nodes)
-    # After the gates, which set the status code if they find anything.
-    app.connect("build-finished", _note_finished, priority=10_000)
+    app.connect("env-updated", _write_in_parallel)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
 
 
@@ -533,18 +530,10 @@ def _own_nodes(app: Sphinx, doctree: nodes.document) -> None:
             node.document = doctree
 
 
-def _distrust_unfinished(app: Sphinx, config: Any) -> None:
-    """Make Sphinx read everything again after a build that was killed or that failed.
+def _write_in_parallel(app: Sphinx, env: BuildEnvironment) -> None:
+    """Have Sphinx write the pages on all cores.
 
-    Sphinx warns of a page only when it reads it: what it kept of such a build would pass now.
+    Not before it has read them: some extensions cannot read in parallel, and Sphinx would warn.
     """
-    mark = Path(app.outdir).parent / UNFINISHED
-    if mark.exists():
-        (Path(app.doctreedir) / "environment.pickle").unlink(missing_ok=True)
-    mark.parent.mkdir(parents=True, exist_ok=True)
-    mark.touch()
-
-
-def _note_finished(app: Sphinx, exception: Exception | None) -> None:
-    if exception is None and not app._warncount and not app.statuscode:
-        (Path(app.outdir).parent / UNFINISHED).unlink(missing_ok=True)
+    if app.config.mathdl_execute_ahead and cores() > 1:
+        app.parallel = max(app.parallel, cores() + 1)  # this process only hands the pages out

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import multiprocessing
 import re
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
@@ -219,7 +220,9 @@ def _leads_out(address: str) -> bool:
     return bool(parts.scheme or parts.netloc)
 
 
-def read_site(outdir: Path, cache: dict[str, tuple[str, Facts]]) -> dict[str, Facts]:
+def read_site(
+    outdir: Path, cache: dict[str, tuple[str, Facts]], workers: int = 1
+) -> dict[str, Facts]:
     """Return the facts of every HTML page of a site, by path relative to it.
 
     Parameters
@@ -228,17 +231,25 @@ def read_site(outdir: Path, cache: dict[str, tuple[str, Facts]]) -> dict[str, Fa
         Folder of the built site.
     cache : dict
         Path → digest and facts of an earlier build; brought up to date.
+    workers : int
+        How many processes read, where processes can be forked.
     """
-    pages = {}
+    digests, unread = {}, {}
     for path in sorted(outdir.rglob("*.html")):
         name = path.relative_to(outdir).as_posix()
         if name.startswith(("_static/", "_sources/", "_downloads/")):
             continue
         content = path.read_bytes()
-        digest = hashlib.sha256(content).hexdigest()
-        if cache.get(name, ("",))[0] != digest:
-            cache[name] = (digest, read_html(content.decode("utf-8", errors="replace")))
-        pages[name] = cache[name][1]
-    for name in cache.keys() - pages.keys():
+        digests[name] = hashlib.sha256(content).hexdigest()
+        if cache.get(name, ("",))[0] != digests[name]:
+            unread[name] = content.decode("utf-8", errors="replace")
+    if min(workers, len(unread)) > 1 and "fork" in multiprocessing.get_all_start_methods():
+        with multiprocessing.get_context("fork").Pool(min(workers, len(unread))) as pool:
+            facts = pool.map(read_html, unread.values(), chunksize=1)
+    else:
+        facts = list(map(read_html, unread.values()))
+    for name, found in zip(unread, facts, strict=True):
+        cache[name] = (digests[name], found)
+    for name in cache.keys() - digests.keys():
         del cache[name]
-    return pages
+    return {name: cache[name][1] for name in digests}

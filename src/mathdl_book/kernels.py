@@ -558,7 +558,9 @@ def files_read(root: str, wait: float = 2.0) -> str:
     """
     deadline = time.monotonic() + wait
     for thread in set(threading.enumerate()) - _before:
-        if not isinstance(thread, threading._DummyThread):
+        # pyzmq starts one to send large outputs; it ends with the kernel only.
+        zmq = type(thread).__module__.partition(".")[0] == "zmq"
+        if not (zmq or isinstance(thread, threading._DummyThread)):
             thread.join(max(0.0, deadline - time.monotonic()))
     sys.stdout.flush()
     sys.stderr.flush()

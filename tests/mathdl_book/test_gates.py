@@ -550,6 +550,7 @@ def test_links_of_a_site(tmp_path):
         "[assets] x.css, line 2: loads https://e.org/f.woff2 from another host; keep a copy of it "
         "in the book",
     ]
+    assert read_site(tmp_path, {}, workers=2) == facts
     # Read again only where the bytes changed.
     (tmp_path / "book" / "b.html").write_text("changed")
     (tmp_path / "index.html").unlink()
@@ -627,6 +628,27 @@ def test_doctrees_that_passed_other_rules_are_not_kept(tmp_path, monkeypatch):
     building.mark_green(tmp_path)
     monkeypatch.setattr(building, "rules", lambda: "stricter")
     assert building.forget_unless_green(tmp_path)
+
+
+def test_what_follows_from_a_page_that_stopped_is_counted():
+    no_check = "no passing check; add a cell with mathdl.checks.check_…(…, claim='eq-{}')"
+    no_key = "No key '{}' found in glue data for this document.; mend what warns"
+    findings = [
+        Finding("execution", "p", "cell 3", "ZeroDivisionError"),
+        *(Finding("warnings", "p", f"line {n}", no_key.format(n)) for n in range(4)),
+        *(Finding("claims", "p", f"eq-{n}", no_check.format(n)) for n in range(2)),
+        Finding("claims", "p", "eq-tried", "no passing check; mend the one in p, cell 3"),
+        Finding("warnings", "p", "line 9", "unknown target"),
+        Finding("warnings", "q", "line 1", no_key.format("a")),
+        Finding("claims", "q", "eq-q", no_check.format("q")),
+    ]
+    followed = "because it stopped: 4 values missing, 2 claims unproved"
+    assert gates.consequences_folded(findings) == [
+        findings[0],
+        *findings[7:],
+        Finding("execution", "p", "", followed),
+    ]
+    assert gates.consequences_folded(findings[1:]) == findings[1:]  # nothing stopped
 
 
 def test_what_is_wrong_everywhere_is_told_once():

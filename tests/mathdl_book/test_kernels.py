@@ -7,11 +7,13 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import psutil
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook
+from zmq.utils.garbage import GarbageCollector
 
 from mathdl_book import kernels, running
 from mathdl_book.kernels import can_fork, open_kernels, preloads
@@ -166,6 +168,19 @@ def test_what_a_thread_says_after_the_last_cell_is_kept(tmp_path):
     (one,) = run(tmp_path, (cell, "2"))
     assert text(one, 2).startswith("2")
     assert "late" in text(one, 2) and "ZeroDivisionError" in text(one, 2)
+
+
+def test_the_thread_that_sends_large_outputs_is_not_waited_for(tmp_path, monkeypatch):
+    monkeypatch.setattr(kernels, "_before", set(threading.enumerate()))
+    collector = GarbageCollector()
+    collector.start()
+    try:
+        assert collector.is_alive()
+        began = time.monotonic()
+        kernels.files_read(str(tmp_path), wait=60.0)
+        assert time.monotonic() - began < 30.0
+    finally:
+        collector.stop()
 
 
 @forked_or_spawned

@@ -18,7 +18,8 @@ from __future__ import annotations
 import hashlib
 import json
 import pickle
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,7 @@ from typing import TYPE_CHECKING, Any
 from sphinx.errors import SphinxWarning
 
 from mathdl_book import ledger, permalinks
+from mathdl_book.execution import cores
 from mathdl_book.facts import Facts, read_site
 from mathdl_book.findings import Finding, findings_of
 from mathdl_book.gates import building, doctrees, notebooks, pages, site
@@ -104,7 +106,7 @@ def _judge(app: Sphinx, error: Exception | None) -> None:
         building.mark_green(Path(app.doctreedir))
         return
     building.forget(Path(app.doctreedir))
-    report = sorted(dict.fromkeys(findings))
+    report = sorted(consequences_folded(dict.fromkeys(findings)))
     print("\n" + "\n".join(f"✗ {line}" for line in report_lines(report)))
     _report_file(app).write_text(
         json.dumps([vars(finding) for finding in report], indent=1, ensure_ascii=False) + "\n",
@@ -113,6 +115,34 @@ def _judge(app: Sphinx, error: Exception | None) -> None:
     counted = f"{len(report)} finding{'s' if len(report) > 1 else ''}"
     print(f"{counted}: the book is refused", flush=True)
     app.statuscode = 1  # the exit code; raising would bury the findings under a traceback
+
+
+def consequences_folded(findings: Iterable[Finding]) -> list[Finding]:
+    """Return the findings with those that only follow from a page's stop counted, not told.
+
+    A page that stops in one cell leaves the values of later cells missing in its sentences and
+    the claims that later cells check unproved; a line for each would bury the cause.
+
+    Parameters
+    ----------
+    findings : iterable of Finding
+        All findings, each once.
+    """
+    findings = list(findings)
+    stopped = {finding.page for finding in findings if finding.gate == "execution"}
+    told, followed = [], Counter()
+    for finding in findings:
+        missing = finding.gate == "warnings" and finding.message.startswith(building.NO_VALUE)
+        unproved = finding.gate == "claims" and notebooks.ADD_A_CHECK in finding.message
+        if finding.page in stopped and (missing or unproved):
+            followed[finding.page, "values missing" if missing else "claims unproved"] += 1
+        else:
+            told.append(finding)
+    for page in {page for page, _ in followed}:
+        counts = [f"{count} {what}" for (of, what), count in followed.items() if of == page]
+        message = f"because it stopped: {', '.join(counts)}"
+        told.append(Finding("execution", page, "", message))
+    return told
 
 
 def report_lines(findings: list[Finding]) -> Iterator[str]:
@@ -162,7 +192,7 @@ def _findings(app: Sphinx, finished: bool) -> list[Finding]:
     if finished:
         found += notebooks.claim_findings(ledger.claims(app.env), records)
     if finished and app.builder.name == "html":
-        facts = read_site(Path(app.outdir), kept.html)
+        facts = read_site(Path(app.outdir), kept.html, cores())
         found += site.site_findings(Path(app.outdir), facts)
         found += permalinks.permalink_findings(permalinks.load(root), docnames, facts)
     (Path(app.doctreedir) / KEPT).write_bytes(pickle.dumps(kept))

@@ -23,6 +23,8 @@ ALLOWED_SUPPRESSIONS = {
 }
 # The lexer of tracebacks stumbles over messages of several lines, which are no fault of the page.
 TRACEBACK_LEXER = ' as "ipythontb" resulted in an error'
+# How myst-nb begins its warning of a value that no cell has left for a sentence.
+NO_VALUE = "No key "
 GREEN = "mathdl-green"
 
 
@@ -148,6 +150,18 @@ def rules() -> str:
     return hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()
 
 
+def is_green(doctreedir: Path) -> bool:
+    """Return whether the build that made these doctrees finished and passed these very gates.
+
+    Parameters
+    ----------
+    doctreedir : Path
+        Where Sphinx keeps doctrees and environment.
+    """
+    marker = doctreedir / GREEN
+    return marker.is_file() and marker.read_text(encoding="utf-8") == rules()
+
+
 def forget_unless_green(doctreedir: Path) -> bool:
     """Delete the doctrees of a build that did not pass these gates; mark the new one unfinished.
 
@@ -164,9 +178,8 @@ def forget_unless_green(doctreedir: Path) -> bool:
     bool
         Whether something was deleted.
     """
-    marker = doctreedir / GREEN
-    green = marker.is_file() and marker.read_text(encoding="utf-8") == rules()
-    marker.unlink(missing_ok=True)
+    green = is_green(doctreedir)
+    (doctreedir / GREEN).unlink(missing_ok=True)
     if green:
         return False
     stale = doctreedir.is_dir() and any(doctreedir.iterdir())

@@ -11,6 +11,7 @@ from mathdl.checks import CHECK_MIME
 from mathdl_book.findings import Finding
 from mathdl_book.gates.pages import Cell
 
+ADD_A_CHECK = "add a cell with"
 KINDS = {"gradient", "vjp", "jacobian", "hessian", "equal", "bound", "rate", "statistic"}
 # Kinds whose error is relative to the scale, so that a tolerance of 1 lets zeros pass.
 RELATIVE = KINDS - {"rate", "statistic"}
@@ -285,7 +286,7 @@ def claim_findings(claims: Mapping[str, str], records: list[Record]) -> list[Fin
             what = f"mend the one in {tried[claim].docname}, {tried[claim].cell.where}"
         else:
             what = (
-                f"add a cell with mathdl.checks.check_…(…, claim={claim!r}), "
+                f"{ADD_A_CHECK} mathdl.checks.check_…(…, claim={claim!r}), "
                 "or label the equation def-… if it only names something"
             )
         findings.append(Finding("claims", docname, claim, f"no passing check; {what}"))
