@@ -493,7 +493,7 @@ def softmax_cross_entropy(logits: Any, labels: Any) -> Any:
     p = logits - np.maximum.reduce(logits.real.T.copy())[:, None]
     score = np.add.reduce(p.ravel()[picked])
     np.exp(p, out=p)
-    total = p @ np.ones(classes, p.dtype)
+    total = p @ _ones(classes, p.dtype)
     loss = (np.add.reduce(np.log(total)) - score) / count
     total *= count
     p /= total[:, None]
@@ -508,7 +508,14 @@ def _rows(a: NDArray) -> NDArray:
 def _over_rows(g: NDArray) -> NDArray:
     """Sum the rows as a product with ones: half the time of a sum along the first axis."""
     rows = _rows(g)
-    return np.ones(len(rows), g.dtype) @ rows
+    return _ones(len(rows), g.dtype) @ rows
+
+
+@functools.lru_cache(maxsize=32)
+def _ones(count: int, dtype: np.dtype) -> NDArray:
+    ones = np.ones(count, dtype)
+    ones.flags.writeable = False
+    return ones
 
 
 relu = primitive(relu, lambda g, y, x: g * (y.real != 0))
