@@ -642,7 +642,7 @@ def test_what_follows_from_a_page_that_stopped_is_counted():
         Finding("warnings", "q", "line 1", no_key.format("a")),
         Finding("claims", "q", "eq-q", no_check.format("q")),
     ]
-    followed = "because it stopped: 4 values missing, 2 claims unproved"
+    followed = "because it stopped: 4 missing values, 2 unproved claims"
     assert gates.consequences_folded(findings) == [
         findings[0],
         *findings[7:],

@@ -135,11 +135,15 @@ def consequences_folded(findings: Iterable[Finding]) -> list[Finding]:
         missing = finding.gate == "warnings" and finding.message.startswith(building.NO_VALUE)
         unproved = finding.gate == "claims" and notebooks.ADD_A_CHECK in finding.message
         if finding.page in stopped and (missing or unproved):
-            followed[finding.page, "values missing" if missing else "claims unproved"] += 1
+            followed[finding.page, "missing value" if missing else "unproved claim"] += 1
         else:
             told.append(finding)
     for page in {page for page, _ in followed}:
-        counts = [f"{count} {what}" for (of, what), count in followed.items() if of == page]
+        counts = [
+            f"{count} {what}{'s' if count > 1 else ''}"
+            for (of, what), count in followed.items()
+            if of == page
+        ]
         message = f"because it stopped: {', '.join(counts)}"
         told.append(Finding("execution", page, "", message))
     return told
