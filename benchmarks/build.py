@@ -32,9 +32,9 @@ import yaml
 from nbformat.v4 import new_code_cell
 
 from mathdl_book import ledger, results
-from mathdl_book.execution import cores
 from mathdl_book.kernels import open_kernels
 from mathdl_book.pages import toc_docnames
+from mathdl_book.parallel import cores
 from mathdl_book.running import code_cells, run_page
 
 ROOT = Path(__file__).parents[1]

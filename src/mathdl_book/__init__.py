@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 # In the order in which their hooks must run; each has a `setup(app)`.
 MODULES = (
     "repository",  # repository URL and branch, launch buttons
+    "lookups",  # what is looked up for every reference, remembered
     "execution",  # execute the pages ahead of Sphinx reading them
     "outputs",  # the MIME renderer of checks, values, theme-following figures
     "kit",  # in-this-chapter box and the other directives of the page kit

@@ -38,6 +38,7 @@ from . import results
 from .findings import Finding, findings_of
 from .kernels import open_kernels, preloads
 from .pages import toc_docnames
+from .parallel import cores
 from .results import Measured, Result, Store
 from .running import Failure, Run, code_cells, run_page, runs
 
@@ -78,18 +79,6 @@ class Task:
     notebook: NotebookNode
     key: str
     limit: float = LIMIT
-
-
-def cores() -> int:
-    """Return how many processor cores this process may use, container limits included."""
-    try:
-        usable = len(os.sched_getaffinity(0))
-    except AttributeError:
-        usable = os.cpu_count() or 1
-    with contextlib.suppress(OSError, ValueError):
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
-        usable = min(usable, max(1, math.ceil(int(quota) / int(period))))
-    return usable
 
 
 def jobs(configured: int = 0) -> int:

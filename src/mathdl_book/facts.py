@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import multiprocessing
 import re
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import urlsplit
+
+from .parallel import spread
 
 # What a foreign host may stand behind in <link>: nothing is fetched for these.
 RELATIONS = {"canonical", "alternate", "author", "license", "me", "next", "prev", "help", "search"}
@@ -220,9 +221,7 @@ def _leads_out(address: str) -> bool:
     return bool(parts.scheme or parts.netloc)
 
 
-def read_site(
-    outdir: Path, cache: dict[str, tuple[str, Facts]], workers: int = 1
-) -> dict[str, Facts]:
+def read_site(outdir: Path, cache: dict[str, tuple[str, Facts]]) -> dict[str, Facts]:
     """Return the facts of every HTML page of a site, by path relative to it.
 
     Parameters
@@ -231,8 +230,6 @@ def read_site(
         Folder of the built site.
     cache : dict
         Path → digest and facts of an earlier build; brought up to date.
-    workers : int
-        How many processes read, where processes can be forked.
     """
     digests, unread = {}, {}
     for path in sorted(outdir.rglob("*.html")):
@@ -243,12 +240,7 @@ def read_site(
         digests[name] = hashlib.sha256(content).hexdigest()
         if cache.get(name, ("",))[0] != digests[name]:
             unread[name] = content.decode("utf-8", errors="replace")
-    if min(workers, len(unread)) > 1 and "fork" in multiprocessing.get_all_start_methods():
-        with multiprocessing.get_context("fork").Pool(min(workers, len(unread))) as pool:
-            facts = pool.map(read_html, unread.values(), chunksize=1)
-    else:
-        facts = list(map(read_html, unread.values()))
-    for name, found in zip(unread, facts, strict=True):
+    for name, found in zip(unread, spread(read_html, unread.values()), strict=True):
         cache[name] = (digests[name], found)
     for name in cache.keys() - digests.keys():
         del cache[name]

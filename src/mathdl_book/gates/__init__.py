@@ -27,11 +27,11 @@ from typing import TYPE_CHECKING, Any
 from sphinx.errors import SphinxWarning
 
 from mathdl_book import ledger, permalinks
-from mathdl_book.execution import cores
 from mathdl_book.facts import Facts, read_site
 from mathdl_book.findings import Finding, findings_of
 from mathdl_book.gates import building, doctrees, notebooks, pages, site
 from mathdl_book.pages import Page
+from mathdl_book.parallel import spread
 
 if TYPE_CHECKING:
     from docutils import nodes
@@ -180,11 +180,12 @@ def _findings(app: Sphinx, finished: bool) -> list[Finding]:
     told = {finding.page for finding in findings_of(app) if finding.gate == "execution"}
     found = pages.unbuilt_findings(root, set(docnames))
     records: list[notebooks.Record] = []
+    sources = [Page(docname, Path(app.env.doc2path(docname))) for docname in docnames]
+    digests = {page.docname: _digest(page) for page in sources}
+    changed = [p for p in sources if kept.pages.get(p.docname, ("",))[0] != digests[p.docname]]
+    for page, judged in zip(changed, spread(pages.judge, changed), strict=True):
+        kept.pages[page.docname] = (digests[page.docname], *judged)
     for docname in docnames:
-        page = Page(docname, Path(app.env.doc2path(docname)))
-        digest = hashlib.sha256(page.path.read_bytes()).hexdigest()
-        if kept.pages.get(docname, ("",))[0] != digest:
-            kept.pages[docname] = (digest, *pages.judge(page))
         _, cells, of_source = kept.pages[docname]
         found += of_source
         found += getattr(app.env, "mathdl_doctree_findings", {}).get(docname, [])
@@ -196,11 +197,15 @@ def _findings(app: Sphinx, finished: bool) -> list[Finding]:
     if finished:
         found += notebooks.claim_findings(ledger.claims(app.env), records)
     if finished and app.builder.name == "html":
-        facts = read_site(Path(app.outdir), kept.html, cores())
+        facts = read_site(Path(app.outdir), kept.html)
         found += site.site_findings(Path(app.outdir), facts)
         found += permalinks.permalink_findings(permalinks.load(root), docnames, facts)
     (Path(app.doctreedir) / KEPT).write_bytes(pickle.dumps(kept))
     return found
+
+
+def _digest(page: Page) -> str:
+    return hashlib.sha256(page.path.read_bytes()).hexdigest()
 
 
 def _executed(app: Sphinx, docname: str) -> dict[str, Any] | None:
