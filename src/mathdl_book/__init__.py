@@ -15,6 +15,7 @@ MODULES = (
     "execution",  # execute the pages ahead of Sphinx reading them
     "outputs",  # the MIME renderer of checks, values, theme-following figures
     "kit",  # in-this-chapter box and the other directives of the page kit
+    "uses",  # from the API back to the chapters
     "typesetting",  # mathematics set before it is sent
     "ledger",  # claims, checks, badges, ledger page and ledger.json
     "permalinks",  # published ids, redirects
@@ -27,4 +28,9 @@ def setup(app: Sphinx) -> dict[str, Any]:
     """Register every module of the machinery with Sphinx."""
     for name in MODULES:
         import_module(f"{__name__}.{name}").setup(app)
-    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
+    return {
+        "version": "1",
+        "env_version": 2,  # to be raised when what is kept of a page read changes
+        "parallel_read_safe": True,
+        "parallel_write_safe": True,
+    }
