@@ -15,6 +15,7 @@ MODULES = (
     "execution",  # execute the pages ahead of Sphinx reading them
     "outputs",  # the MIME renderer of checks, values, theme-following figures
     "kit",  # in-this-chapter box and the other directives of the page kit
+    "glossary",  # all words of all chapters
     "uses",  # from the API back to the chapters
     "typesetting",  # mathematics set before it is sent
     "ledger",  # claims, checks, badges, ledger page and ledger.json
