@@ -5,9 +5,9 @@ distributions: a negative divergence only ever comes from arguments that do not 
 Zero probabilities follow the limits: :math:`0\log 0 = 0`, and where :math:`p > 0 = q` the
 divergence :math:`D(p \parallel q)` is :math:`+\infty`.
 
-Each function has a ``_vjp`` for its gradient with respect to *unconstrained* entries: the
-derivative as if every entry could move alone, so compose it with a softmax for a gradient that
-stays on the simplex.
+`entropy`, `cross_entropy` and `kl_divergence` have a ``_vjp`` for the gradient with respect to
+*unconstrained* entries: the derivative as if every entry could move alone, so compose it with a
+softmax for a gradient that stays on the simplex.
 """
 
 from __future__ import annotations
