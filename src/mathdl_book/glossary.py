@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
@@ -119,9 +118,9 @@ def _rewritten(app: Sphinx, env: BuildEnvironment) -> list[str]:
         for docname, words in sorted(_words(env).items())
         for word, at, definition in words
     ]
-    now = hashlib.sha256(repr(shown).encode()).hexdigest()
-    before, env.mathdl_words_shown = getattr(env, "mathdl_words_shown", now), now
-    if before == now:
+    before = getattr(env, "mathdl_words_shown", shown)
+    env.mathdl_words_shown = shown
+    if before == shown:
         return []
     return [name for name, about in env.metadata.items() if "mathdl-glossary" in about]
 

@@ -8,8 +8,6 @@ first names the object, or else at the one whose cell first uses it.
 from __future__ import annotations
 
 import ast
-import hashlib
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -152,13 +150,9 @@ def _rewritten(app: Sphinx, env: BuildEnvironment) -> list[str]:
     for name, entry in env.domaindata["py"]["objects"].items():
         places = [[*at, env.titles[at[0]].astext()] for at in app._mathdl_used_in.get(name, ())]
         by_page.setdefault(entry.docname, []).append([name, places])
-    digests = {
-        page: hashlib.sha256(json.dumps(shown).encode()).hexdigest()
-        for page, shown in by_page.items()
-    }
     before = getattr(env, "mathdl_uses_shown", {})
-    env.mathdl_uses_shown = digests
-    return sorted(page for page, digest in digests.items() if before.get(page) != digest)
+    env.mathdl_uses_shown = by_page
+    return sorted(page for page, shown in by_page.items() if before.get(page) != shown)
 
 
 def _show(app: Sphinx, doctree: nodes.document, docname: str) -> None:

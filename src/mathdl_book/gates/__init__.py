@@ -130,21 +130,19 @@ def consequences_folded(findings: Iterable[Finding]) -> list[Finding]:
     """
     findings = list(findings)
     stopped = {finding.page for finding in findings if finding.gate == "execution"}
-    told, followed = [], Counter()
+    told: list[Finding] = []
+    followed: dict[str, Counter[str]] = {}
     for finding in findings:
         missing = finding.gate == "warnings" and finding.message.startswith(building.NO_VALUE)
         unproved = finding.gate == "claims" and notebooks.ADD_A_CHECK in finding.message
         if finding.page in stopped and (missing or unproved):
-            followed[finding.page, "missing value" if missing else "unproved claim"] += 1
+            kind = "missing value" if missing else "unproved claim"
+            followed.setdefault(finding.page, Counter())[kind] += 1
         else:
             told.append(finding)
-    for page in {page for page, _ in followed}:
-        counts = [
-            f"{count} {what}{'s' if count > 1 else ''}"
-            for (of, what), count in followed.items()
-            if of == page
-        ]
-        message = f"because it stopped: {', '.join(counts)}"
+    for page, counted in followed.items():
+        kinds = [f"{count} {kind}{'s' if count > 1 else ''}" for kind, count in counted.items()]
+        message = f"because it stopped: {', '.join(kinds)}"
         told.append(Finding("execution", page, "", message))
     return told
 
