@@ -91,7 +91,8 @@ class InThisChapter(SphinxDirective):
             raise self.error("in-this-chapter: the page's header has no 'mathdl' part")
         meta = page.meta
         box = nodes.container(classes=["in-this-chapter"])
-        title = nodes.paragraph("", "In this chapter you learn to", classes=["in-title"])
+        kind = "lab" if "labs" in self.env.docname.split("/") else "chapter"
+        title = nodes.paragraph("", f"In this {kind} you learn to", classes=["in-title"])
         box += [title, self._objectives(meta["objectives"])]
         facts = nodes.bullet_list(classes=["in-facts"])
         level = meta["difficulty"]

@@ -111,10 +111,10 @@ def test_ledger_json_is_as_its_schema_says(sample_book) -> None:
     jsonschema.Draft202012Validator.check_schema(schema)
     jsonschema.validate(data, schema, cls=jsonschema.Draft202012Validator)
     assert data["totals"] | {"worst_error": None} == {
-        "pages": 5,
+        "pages": 6,
         "claims": 2,
         "claims_checked": 2,
-        "checks": 4,
+        "checks": 6,
         "worst_error": None,
     }
     assert [claim["label"] for claim in data["claims"]] == [
@@ -128,7 +128,7 @@ def test_every_address_in_the_ledger_leads_somewhere(sample_book) -> None:
     data = json.loads((sample_book.html / "ledger.json").read_text())
     addresses = [item["url"] for kind in ("claims", "checks") for item in data[kind]]
     addresses += [url for claim in data["claims"] for url in claim["checks"]]
-    assert len(addresses) == 10
+    assert len(addresses) == 12
     for address in addresses:
         page, _, anchor = address.partition("#")
         assert f'id="{anchor}"' in (sample_book.html / page).read_text()
@@ -152,7 +152,7 @@ def test_the_ledger_page_links_claims_and_checks_both_ways(sample_book) -> None:
 
 def test_the_front_page_counts(sample_book) -> None:
     page = sample_book.page("index")
-    counts = "5 pages, 2 claims, all of them checked, by 4 checks; "
+    counts = "6 pages, 2 claims, all of them checked, by 6 checks; "
     assert f"{counts}the worst error of a derivative is" in page
 
 

@@ -3,6 +3,7 @@
 Each gate is a pure function from sources, executed notebooks, doctrees or HTML to findings:
 
 - `pages`: what a cell may not do, headers, labels, pages left out of the build
+- `labs`: what is to be filled in, steps without a hint or a check
 - `notebooks`: cells that failed or did not run, check records, claims without a check
 - `doctrees`: code in plain fences, unlabelled equations and headings
 - `site`: links, anchors, ids, alternative text, resources from another host

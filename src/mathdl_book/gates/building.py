@@ -14,7 +14,7 @@ from typing import Any
 from docutils import nodes
 from sphinx.util.logging import NAMESPACE, get_node_location, is_suppressed_warning
 
-from mathdl_book import facts
+from mathdl_book import facts, labs
 from mathdl_book.findings import Finding
 
 # Types of warning that may be suppressed, and why.
@@ -146,7 +146,8 @@ class WarningCounter(logging.Handler):
 
 def rules() -> str:
     """Return a digest of the gates themselves: what passed under other rules is judged anew."""
-    sources = [*sorted(Path(__file__).parent.glob("*.py")), Path(facts.__file__)]
+    judging = [Path(module.__file__) for module in (facts, labs)]
+    sources = [*sorted(Path(__file__).parent.glob("*.py")), *judging]
     return hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()
 
 

@@ -140,7 +140,7 @@ def equation_findings(docname: str, doctree: nodes.document) -> Iterator[Finding
 
 
 def heading_findings(docname: str, doctree: nodes.document, labels: set[str]) -> Iterator[Finding]:
-    """Yield the headings without a ``(sec-…)=`` label.
+    """Yield the headings without a ``(sec-…)=`` label, or a lab's ``(step-…)=``.
 
     Parameters
     ----------
@@ -154,7 +154,9 @@ def heading_findings(docname: str, doctree: nodes.document, labels: set[str]) ->
     for section in doctree.findall(nodes.section):
         if section.first_child_matching_class(nodes.title) is None:
             continue  # the body of a theorem, exercise or solution
-        if not any(name.startswith("sec-") and name in labels for name in section["ids"]):
+        if not any(
+            name.startswith(("sec-", "step-")) and name in labels for name in section["ids"]
+        ):
             title = next(iter(section.findall(nodes.title)))
             slug = nodes.make_id(title.astext()) or "name"
             yield Finding(

@@ -12,7 +12,9 @@ from typing import Any
 import yaml
 from myst_nb.core.read import is_myst_markdown_notebook, read_myst_markdown_notebook
 
+from mathdl_book import labs
 from mathdl_book.findings import Finding
+from mathdl_book.gates.labs import lab_findings
 from mathdl_book.pages import Page
 
 MAX_LINES = 15
@@ -22,6 +24,7 @@ TAGS = {
     "scipy",
     "chaotic",
     "timing",
+    "solution",
     "hide-input",
     "hide-output",
     "hide-cell",
@@ -155,8 +158,10 @@ def _code_line(text: str, line: int) -> int:
     """Return the line before the code of a cell whose fence opens on a line, both from 1."""
     below = text.splitlines()[line:]
     if below and below[0].strip() == "---":
-        return line + 1 + next((n for n, x in enumerate(below[1:], 1) if x.strip() == "---"), 0)
-    return line + next((n for n, x in enumerate(below) if not x.lstrip().startswith(":")), 0)
+        count = 1 + next((n for n, x in enumerate(below[1:], 1) if x.strip() == "---"), 0)
+    else:
+        count = next((n for n, x in enumerate(below) if not x.lstrip().startswith(":")), 0)
+    return line + count + (below[count : count + 1] == [""])  # one empty line is not code either
 
 
 def judge(page: Page) -> tuple[list[Cell], list[Finding]]:
@@ -173,6 +178,7 @@ def judge(page: Page) -> tuple[list[Cell], list[Finding]]:
     except Exception as error:  # the reader has its own errors for each bad cell
         message = f"the page cannot be read: {error}"
         return [], [*findings, Finding("header", page.docname, "cells", message)]
+    findings += lab_findings(page, cells)
     libraries: dict[str, str] = {}
     imported: dict[str, str] = {}
     for cell in cells:
@@ -337,11 +343,12 @@ def cell_messages(
 def _form(cell: Cell) -> Iterator[tuple[int, str]]:
     """Yield what is wrong with a cell's size, tags and options."""
     lines = cell.source.splitlines()
-    if len(lines) > MAX_LINES:
+    count = len(labs.solved(cell.source).splitlines())
+    if count > MAX_LINES:
         yield (
             0,
             (
-                f"{len(lines)} lines, the limit is {MAX_LINES}: split the cell, or move what is "
+                f"{count} lines, the limit is {MAX_LINES}: split the cell, or move what is "
                 "long and reusable into mathdl"
             ),
         )
