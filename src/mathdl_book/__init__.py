@@ -14,7 +14,6 @@ MODULES = (
     "lookups",  # what is looked up for every reference, remembered
     "execution",  # execute the pages ahead of Sphinx reading them
     "outputs",  # the MIME renderer of checks, values, theme-following figures
-    "explorables",  # figures that answer, and their modules
     "kit",  # in-this-chapter box and the other directives of the page kit
     "labs",  # the version to fill in, solutions hidden
     "glossary",  # all words of all chapters

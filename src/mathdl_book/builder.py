@@ -21,7 +21,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from . import unchanged
 from .kernels import preloads, start_early
 
 HTML = "html"
@@ -50,12 +49,7 @@ def build(root: Path, *, device: str = "cpu", jobs: int = 0, keep: bool = False)
         Exit status: 0 if the book was built and nothing was found wrong with it.
     """
     began = time.monotonic()
-    html = root / "_build" / HTML
     os.environ["MATHDL_DEVICE"] = device
-    # On a GPU the build also proves that the device is there.
-    if device == "cpu" and unchanged.is_unchanged(root):
-        return _built(html, read_ledger(html), began)
-    unchanged.forget(root)
     if jobs:
         os.environ["MATHDL_JOBS"] = str(jobs)
     if not (root / "_build" / "execution").is_dir():  # every page will run
@@ -67,6 +61,7 @@ def build(root: Path, *, device: str = "cpu", jobs: int = 0, keep: bool = False)
     sys.modules.setdefault("rfc3987_syntax", None)
     from .execution import describe_device
 
+    html = root / "_build" / HTML
     try:
         described = describe_device(device)
     except RuntimeError as error:
@@ -86,18 +81,12 @@ def build(root: Path, *, device: str = "cpu", jobs: int = 0, keep: bool = False)
             status = _fail(f"DEVICE={device}, but the ledger has no check that ran on {device}")
         if status == 0:
             shutil.rmtree(root / "_build" / FAILED, ignore_errors=True)
-            unchanged.remember(root)
-            _built(html, ledger, began)
+            print(f"Open {html / 'index.html'}")
+            print(totals(ledger, time.monotonic() - began))
     finally:
         if status != 0 and not keep:
             set_aside(root / "_build")
     return status
-
-
-def _built(html: Path, ledger: dict[str, Any], began: float) -> int:
-    print(f"Open {html / 'index.html'}")
-    print(totals(ledger, time.monotonic() - began))
-    return 0
 
 
 def set_aside(build_folder: Path) -> None:

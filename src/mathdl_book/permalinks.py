@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 FILE = "book/permalinks.yml"
 # Ids that readers copy: labels, equations, entries of the API.
 PERMANENT = re.compile(
-    r"(?:sec|def|thm|dfn|fig|tbl|ex|sol|obj|step|term|explorable)(?:-[a-z0-9]+)+"
+    r"(?:sec|def|thm|dfn|fig|tbl|ex|sol|obj|step|term)(?:-[a-z0-9]+)+"
     r"|equation-(?:eq|def)(?:-[a-z0-9]+)+|mathdl(?:\.\w+)+"
 )
 ADDRESS = re.compile(r"[a-z0-9][a-z0-9/._-]*(?:#[\w.-]+)?")
