@@ -515,9 +515,17 @@ def run_kernel(spec: dict[str, Any]) -> None:
     settings = {"parent_handle": spec["parent"]} if "parent" in spec else {}
     app = IPKernelApp.instance(connection_file=spec["connection_file"], **settings)
     app.initialize(["--HistoryManager.enabled=False"])
+    app.shell.display_pub._flush_streams = _flush_what_waits
     _before.update(threading.enumerate())
     _before.add(app.poller)  # starts with the app
     app.start()
+
+
+def _flush_what_waits() -> None:
+    """Send what was printed before a display; an empty stream costs two waits for a thread."""
+    for stream in (sys.stdout, sys.stderr):
+        if getattr(stream, "_flush_pending", True):
+            stream.flush()
 
 
 def _remember_files(root: Path) -> None:
