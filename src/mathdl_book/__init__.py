@@ -14,9 +14,11 @@ MODULES = (
     "lookups",  # what is looked up for every reference, remembered
     "execution",  # execute the pages ahead of Sphinx reading them
     "outputs",  # the MIME renderer of checks, values, theme-following figures
+    "explorables",  # figures that answer, and their modules
     "kit",  # in-this-chapter box and the other directives of the page kit
     "labs",  # the version to fill in, solutions hidden
     "glossary",  # all words of all chapters
+    "catalogue",  # everything that can be linked to, and the tables made of it
     "uses",  # from the API back to the chapters
     "typesetting",  # mathematics set before it is sent
     "ledger",  # claims, checks, badges, ledger page and ledger.json
@@ -32,7 +34,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
         import_module(f"{__name__}.{name}").setup(app)
     return {
         "version": "1",
-        "env_version": 3,  # to be raised when what is kept of a page read changes
+        "env_version": 5,  # to be raised when what is kept of a page read changes
         "parallel_read_safe": True,
         "parallel_write_safe": True,
     }
