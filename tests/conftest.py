@@ -59,6 +59,12 @@ class SampleBook:
 
 
 @pytest.fixture(scope="session")
+def sample_book_type() -> type[SampleBook]:
+    """For tests that add pages of their own to a copy."""
+    return SampleBook
+
+
+@pytest.fixture(scope="session")
 def sample_book(tmp_path_factory: pytest.TempPathFactory) -> SampleBook:
     """The sample book, built; only for tests that read it."""
     book = SampleBook(tmp_path_factory.mktemp("sample"))

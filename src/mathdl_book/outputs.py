@@ -168,17 +168,25 @@ class CheckRenderer:
         return []
 
 
-def register_renderer() -> None:
-    """Add the renderer to myst-nb's own, once a process, installed package or not."""
-    if getattr(render.load_mime_renders, "knows_checks", False):
-        return
-    plugins = [CheckRenderer, *render.load_mime_renders()]
+def register_renderer(plugin: type = CheckRenderer) -> None:
+    """Add a renderer to myst-nb's own, once a process, installed package or not.
 
-    def load_mime_renders() -> list[Any]:
-        return plugins
+    Parameters
+    ----------
+    plugin : type
+        What myst-nb calls a MIME render plugin.
+    """
+    plugins = getattr(render.load_mime_renders, "plugins", None)
+    if plugins is None:
+        plugins = list(render.load_mime_renders())
 
-    load_mime_renders.knows_checks = True
-    render.load_mime_renders = load_mime_renders
+        def load_mime_renders() -> list[Any]:
+            return plugins
+
+        load_mime_renders.plugins = plugins
+        render.load_mime_renders = load_mime_renders
+    if plugin not in plugins:
+        plugins.insert(0, plugin)
 
 
 def setup(app: Sphinx) -> dict[str, Any]:

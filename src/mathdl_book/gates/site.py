@@ -39,6 +39,8 @@ def _follow(page: str, address: str, outdir: Path, pages: dict[str, Facts]) -> t
     """Return what is wrong with a local address, if anything, and the file that it leads to."""
     parts = urlsplit(address)
     path, fragment = unquote(parts.path), unquote(parts.fragment)
+    if fragment.startswith("explorable-"):  # its state follows its id
+        fragment = fragment.partition("&")[0]
     target = page
     if path:
         target = posixpath.normpath(posixpath.join(posixpath.dirname(page), path.lstrip()))

@@ -1,0 +1,296 @@
+/**
+ * What all explorables share: controls and state, links to states, drawing when something changed,
+ * the spoken sentence, themes, playing.
+ *
+ * A view is a module with `create(tools)` that returns `draw(g, frame)`, which draws on a cleared
+ * canvas and returns the values and the sentence to show. Nothing else knows of the page.
+ *
+ * @typedef {Record<string, number | string>} State
+ * @typedef {{width: number, height: number, state: State, busy: boolean,
+ *   theme: import("./color.js").Theme}} Frame
+ * @typedef {{values?: Record<string, string>, sentence: string}} Report
+ * @typedef {{
+ *   stage: HTMLElement, canvas: HTMLCanvasElement, form: HTMLFormElement, data: any,
+ *   get: () => State, set: (changes: State) => void, redraw: () => void,
+ *   handle: typeof import("./handle.js").handle,
+ * }} Tools
+ * @typedef {{draw: (g: CanvasRenderingContext2D, frame: Frame) => Report,
+ *   format?: Record<string, (value: number, state: State) => string>,
+ *   action?: (name: string) => void}} View
+ */
+
+import { readTheme } from "./color.js";
+import { formatControl } from "./format.js";
+import { handle } from "./handle.js";
+
+const calm = matchMedia("(prefers-reduced-motion: reduce)");
+
+/** @param {HTMLElement} root @returns {Promise<Explorable>} */
+export async function start(root) {
+  const base = new URL("..", import.meta.url);
+  const { explorable: name, data: address } = root.dataset;
+  const [view, data] = await Promise.all([
+    import(new URL(`${name}/view.js`, base).href),
+    address ? fetchJson(new URL(address, base)) : null,
+  ]);
+  return new Explorable(root, view.create, data);
+}
+
+async function fetchJson(url) {
+  const answer = await fetch(url);
+  if (!answer.ok) throw new Error(`${url}: ${answer.status}`);
+  return answer.json();
+}
+
+/** The later call wins; the earlier one never happens. */
+function debounce(action, milliseconds) {
+  let timer = 0;
+  return (...given) => {
+    clearTimeout(timer);
+    timer = setTimeout(action, milliseconds, ...given);
+  };
+}
+
+class Explorable {
+  /** @param {HTMLElement} root @param {(tools: Tools) => View} create @param {any} data */
+  constructor(root, create, data) {
+    this.root = root;
+    this.form = root.querySelector("form");
+    this.stage = root.querySelector(".explorable-stage");
+    this.canvas = root.querySelector("canvas");
+    this.status = root.querySelector(".explorable-status");
+    this.link = root.querySelector(".explorable-link");
+    this.values = new Map(
+      [...root.querySelectorAll("[data-value]")].map((field) => [field.dataset.value, field]),
+    );
+    /** @type {Map<string, HTMLInputElement | HTMLSelectElement>} */
+    this.inputs = new Map(
+      [...this.form.elements].filter((input) => input.name).map((input) => [input.name, input]),
+    );
+    this.g = this.canvas.getContext("2d");
+    this.pending = 0;
+    this.playing = null;
+    /** @type {State} */
+    this.initial = {};
+    for (const [name, input] of this.inputs) this.initial[name] = initial(input);
+    this.state = {};
+    for (const [name, input] of this.inputs) this.state[name] = read(input);
+    this.say = debounce((sentence) => this.write(sentence), 350);
+    this.save = debounce(() => {
+      history.replaceState(history.state, "", this.link.hash);
+    }, 350);
+    this.view = create({
+      stage: this.stage,
+      canvas: this.canvas,
+      form: this.form,
+      data,
+      get: () => this.state,
+      set: (changes) => this.change(changes),
+      redraw: () => this.request(false),
+      handle,
+    });
+    this.listen();
+    this.resize();
+    for (const name of this.inputs.keys()) this.showControl(name);
+    this.paint(true);
+    root.classList.add("explorable-started");
+  }
+
+  listen() {
+    const { form } = this;
+    form.addEventListener("input", ({ target }) => {
+      this.stop();
+      this.change({ [target.name]: read(target) }, target);
+    });
+    form.addEventListener("submit", (event) => event.preventDefault());
+    form.addEventListener("reset", (event) => {
+      event.preventDefault();
+      this.show("");
+    });
+    for (const button of form.querySelectorAll(".explorable-play")) {
+      button.addEventListener("click", () => this.play(button));
+    }
+    for (const button of form.querySelectorAll(".explorable-action")) {
+      button.addEventListener("click", () => this.view.action(button.dataset.action));
+    }
+    new ResizeObserver(() => {
+      if (this.resize()) this.request(false);
+    }).observe(this.stage);
+    const retheme = () => {
+      this.theme = null;
+      this.request(false);
+    };
+    new MutationObserver(retheme).observe(document.documentElement, {
+      attributes: true,
+      attributeFilter: ["data-theme"],
+    });
+    document.fonts?.ready.then(retheme);
+  }
+
+  /** Fits the canvas to the stage; returns whether that changed anything. */
+  resize() {
+    const { clientWidth: width, clientHeight: height } = this.stage;
+    const dense = Math.min(devicePixelRatio || 1, 2);
+    if (!width || (width === this.width && height === this.height && dense === this.dense)) {
+      return false;
+    }
+    Object.assign(this, { width, height, dense });
+    this.canvas.width = Math.round(width * dense);
+    this.canvas.height = Math.round(height * dense);
+    return true;
+  }
+
+  /** Draws soon; `busy` while the state changes, so that a view may take it easy. */
+  request(busy = true) {
+    this.busy = busy;
+    this.pending ||= requestAnimationFrame(() => this.paint());
+  }
+
+  paint(first = false) {
+    this.pending = 0;
+    if (!this.width) return;
+    this.theme ??= readTheme(this.form);
+    const { g, width, height, state, theme } = this;
+    g.setTransform(this.dense, 0, 0, this.dense, 0, 0);
+    g.clearRect(0, 0, width, height);
+    const { busy = false } = this;
+    const report = this.view.draw(g, { width, height, state, theme, busy });
+    for (const [name, text] of Object.entries(report.values ?? {})) {
+      const field = this.values.get(name);
+      if (field.textContent !== text) field.textContent = text;
+    }
+    if (first) this.write(report.sentence);
+    else this.say(report.sentence);
+  }
+
+  write(sentence) {
+    if (this.status.textContent !== sentence) this.status.textContent = sentence;
+  }
+
+  /**
+   * Changes the state; `from` is the control that the reader holds, which is left alone.
+   * @param {State} changes @param {HTMLElement} [from]
+   */
+  change(changes, from) {
+    for (const [name, value] of Object.entries(changes)) {
+      const input = this.inputs.get(name);
+      if (!input) continue;
+      this.state[name] = input === from ? value : put(input, value);
+      this.showControl(name);
+    }
+    this.link.hash = this.address();
+    this.save();
+    this.request();
+  }
+
+  showControl(name) {
+    const input = this.inputs.get(name);
+    if (input.type !== "range") return;
+    const format = this.view.format?.[name];
+    const value = this.state[name];
+    const text = format ? format(value, this.state) : formatControl(value, input.dataset);
+    input.nextElementSibling.textContent = text;
+    input.setAttribute("aria-valuetext", text);
+  }
+
+  /** The fragment that leads to the present state: what differs from the first one. */
+  address() {
+    const parts = [this.root.id];
+    for (const [name, value] of Object.entries(this.state)) {
+      if (value !== this.initial[name]) {
+        parts.push(`${name}=${typeof value === "number" ? +value.toPrecision(6) : value}`);
+      }
+    }
+    return parts.join("&");
+  }
+
+  /** Sets a state given as `key=value&…`; what it does not name gets its first value. */
+  restore(text) {
+    this.stop();
+    const changes = { ...this.initial };
+    for (const part of text.split("&").filter(Boolean)) {
+      const [name, value] = part.split("=");
+      if (name in changes) {
+        changes[name] = typeof changes[name] === "number" ? Number(value) : value;
+      }
+    }
+    this.change(changes);
+  }
+
+  /** The same at the reader's wish: brings the figure into view, unless most of it is there. */
+  show(text) {
+    this.restore(text);
+    const box = this.stage.getBoundingClientRect();
+    if (box.top < 0 || box.bottom > innerHeight) {
+      this.stage.scrollIntoView({ behavior: calm.matches ? "auto" : "smooth", block: "center" });
+    }
+  }
+
+  /** Runs a control from where it is to its end; with reduced motion it jumps there. */
+  play(button) {
+    if (this.playing) return this.stop();
+    const input = this.inputs.get(button.dataset.range);
+    const [low, high] = [Number(input.min), Number(input.max)];
+    if (calm.matches) return this.change({ [input.name]: high });
+    let value = Number(input.value) >= high ? low : Number(input.value);
+    let before = performance.now();
+    const label = button.textContent;
+    const step = (now) => {
+      value += ((high - low) * (now - before)) / (1000 * button.dataset.seconds);
+      before = now;
+      this.change({ [input.name]: Math.min(value, high) });
+      if (value < high) this.playing.frame = requestAnimationFrame(step);
+      else this.stop();
+    };
+    button.textContent = "Pause";
+    this.playing = { button, label, frame: requestAnimationFrame(step) };
+  }
+
+  stop() {
+    if (!this.playing) return;
+    const { button, label, frame } = this.playing;
+    cancelAnimationFrame(frame);
+    button.textContent = label;
+    this.playing = null;
+  }
+}
+
+const logarithmic = (input) => input.dataset.scale === "log";
+const natural = (input, value) =>
+  logarithmic(input) ? +(10 ** Number(value)).toPrecision(3) : Number(value);
+
+/** The value that a control starts with. */
+function initial(input) {
+  if (input.tagName === "SELECT") {
+    return [...input.options].find((option) => option.defaultSelected)?.value ?? input.value;
+  }
+  if (input.type === "checkbox") return Number(input.defaultChecked);
+  // A hidden field's default follows its value: this is called before anything is set.
+  return natural(input, input.defaultValue);
+}
+
+/** The value that a control shows. */
+function read(input) {
+  if (input.tagName === "SELECT") return input.value;
+  if (input.type === "checkbox") return Number(input.checked);
+  return natural(input, input.value);
+}
+
+/** Has a control show a value; returns the one that it took. */
+function put(input, value) {
+  if (input.tagName === "SELECT") {
+    if ([...input.options].some((option) => option.value === value)) input.value = value;
+    return input.value;
+  }
+  if (input.type === "checkbox") {
+    input.checked = Boolean(Number(value));
+    return Number(input.checked);
+  }
+  const bounds = input.type === "hidden" ? input.dataset : input;
+  const low = bounds.min === undefined ? -Infinity : natural(input, bounds.min);
+  const high = bounds.max === undefined ? Infinity : natural(input, bounds.max);
+  if (!Number.isFinite(value)) return read(input);
+  const kept = Math.min(Math.max(value, low), high);
+  input.value = String(logarithmic(input) ? Math.log10(kept) : kept);
+  return kept;
+}

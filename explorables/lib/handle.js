@@ -1,0 +1,68 @@
+/**
+ * A point of the picture that can be dragged: by mouse, pen or finger, and by the arrow keys.
+ *
+ * @param {HTMLElement} stage
+ * @param {{
+ *   label: string,
+ *   drag: (x: number, y: number) => void,
+ *   nudge: (right: number, up: number) => void,
+ *   color?: string,
+ * }} options `drag` gets a place in the stage, `nudge` steps of 1, with Shift of 10
+ */
+export function handle(stage, { label, drag, nudge, color = "vermillion" }) {
+  const knob = document.createElement("div");
+  knob.className = "explorable-handle";
+  knob.tabIndex = 0;
+  knob.style.setProperty("--x-handle", `var(--x-${color})`);
+  for (const [name, value] of [
+    ["role", "slider"],
+    ["aria-label", label],
+    ["aria-roledescription", "movable point"],
+    ["aria-valuenow", "0"],
+  ]) {
+    knob.setAttribute(name, value);
+  }
+  let offset = null;
+  knob.addEventListener("pointerdown", (event) => {
+    const box = knob.getBoundingClientRect();
+    offset = [event.clientX - box.x - box.width / 2, event.clientY - box.y - box.height / 2];
+    knob.setPointerCapture(event.pointerId);
+    knob.focus({ preventScroll: true });
+    event.preventDefault();
+  });
+  knob.addEventListener("pointermove", (event) => {
+    if (!offset) return;
+    const box = stage.getBoundingClientRect();
+    drag(event.clientX - box.x - offset[0], event.clientY - box.y - offset[1]);
+  });
+  for (const end of ["pointerup", "pointercancel"]) {
+    knob.addEventListener(end, () => {
+      offset = null;
+    });
+  }
+  knob.addEventListener("keydown", (event) => {
+    const direction = {
+      ArrowRight: [1, 0],
+      ArrowLeft: [-1, 0],
+      ArrowUp: [0, 1],
+      ArrowDown: [0, -1],
+    }[event.key];
+    if (!direction || event.altKey || event.ctrlKey || event.metaKey) return;
+    const step = event.shiftKey ? 10 : 1;
+    nudge(step * direction[0], step * direction[1]);
+    event.preventDefault();
+  });
+  stage.append(knob);
+  return {
+    knob,
+    /**
+     * Puts the point where it belongs, and says what it stands for.
+     * @param {number} x @param {number} y @param {number} now @param {string} text
+     */
+    place(x, y, now, text) {
+      knob.style.transform = `translate(${x.toFixed(1)}px, ${y.toFixed(1)}px)`;
+      knob.setAttribute("aria-valuenow", String(+now.toPrecision(4)));
+      knob.setAttribute("aria-valuetext", text);
+    },
+  };
+}
