@@ -17,12 +17,14 @@ MODULES = (
     "explorables",  # figures that answer, and their modules
     "kit",  # in-this-chapter box and the other directives of the page kit
     "labs",  # the version to fill in, solutions hidden
+    "milestones",  # a list to tick off
     "glossary",  # all words of all chapters
     "catalogue",  # everything that can be linked to, and the tables made of it
     "uses",  # from the API back to the chapters
     "typesetting",  # mathematics set before it is sent
     "ledger",  # claims, checks, badges, ledger page and ledger.json
     "permalinks",  # published ids, redirects
+    "notebooks",  # every page as a notebook
     "finish",  # what the finished HTML must not contain (thebe, foreign assets) and must (sizes)
     "gates",  # collects every finding and fails the build; last
 )

@@ -426,7 +426,9 @@ class DrawTables(SphinxPostTransform):
 
     def page(self, docname: str) -> nodes.Node:
         """Return a link to a page."""
-        return _link(self.uri(docname), self.env.titles[docname].astext())
+        link = _link(self.uri(docname), "")
+        link += [part.deepcopy() for part in self.env.titles[docname].children]
+        return link
 
     def needs(self, meta: dict[str, Any]) -> nodes.Node:
         """Return links to the pages that a page builds on."""
