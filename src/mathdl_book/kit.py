@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from sphinx.writers.html5 import HTML5Translator
 
 SCHEMA = Path(__file__).parent / "static" / "schemas" / "front-matter.schema.json"
+CHANGELOG_MARK = "<!-- CHANGELOG.md -->"
 DIFFICULTY = {1: "first steps", 2: "standard", 3: "demanding"}
 # Ids that sphinx-proof and sphinx-exercise give to every one of their boxes alike.
 REPEATED_IDS = frozenset({"proof", "proof-content", "exercise-content", "solution-content"})
@@ -203,6 +204,45 @@ class ApiModules(SphinxDirective):
         return [items]
 
 
+def labelled(changelog: str) -> str:
+    r"""Return a changelog whose versions have labels, as the headings of every page.
+
+    Parameters
+    ----------
+    changelog : str
+        Its Markdown, the title's line included; that line is left out, and what is below a
+        version's heading has bold lines for headings.
+
+    Examples
+    --------
+    >>> print(labelled("# Changelog\n\n## [1.2.0] - 2027-01-31\n\n### Added\n\n- A lab."))
+    (sec-changelog-1-2-0)=
+    ## [1.2.0] - 2027-01-31
+    <BLANKLINE>
+    **Added**
+    <BLANKLINE>
+    - A lab.
+    """
+
+    def label(heading: re.Match[str]) -> str:
+        version = heading[1].partition(" - ")[0].lower()
+        slug = re.sub(r"[^a-z0-9]+", "-", version).strip("-")
+        return f"(sec-changelog-{slug})=\n{heading[0]}"
+
+    _, _, text = changelog.partition("\n")
+    text = re.sub(r"^## (.+)$", label, text, flags=re.MULTILINE)
+    return re.sub(r"^###+ (.+)$", r"**\1**", text, flags=re.MULTILINE).strip()
+
+
+def insert_changelog(app: Sphinx, docname: str, source: list[str]) -> None:
+    """Put the changelog in the place of its mark."""
+    if CHANGELOG_MARK in source[0]:
+        path = Path(app.srcdir) / "CHANGELOG.md"
+        app.env.note_dependency(str(path))
+        text = labelled(path.read_text(encoding="utf-8"))
+        source[0] = source[0].replace(CHANGELOG_MARK, text)
+
+
 def plain_docstring(lines: list[str]) -> list[str]:
     r"""Return the lines of a docstring so that reStructuredText reads them as they look.
 
@@ -285,5 +325,6 @@ def setup(app: Sphinx) -> dict[str, Any]:
         app.connect("autodoc-process-docstring", process_docstring, priority=100)
     app.connect("builder-inited", open_solutions_natively)
     app.connect("source-read", check_header)
+    app.connect("source-read", insert_changelog)
     app.connect("doctree-resolved", drop_repeated_ids)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
