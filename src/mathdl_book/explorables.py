@@ -227,6 +227,7 @@ class Explorable(SphinxDirective):
     option_spec: ClassVar[dict[str, Any]] = {
         "figure": directives.unchanged_required,
         "alt": directives.unchanged_required,
+        "again": directives.flag,
     }
 
     def run(self) -> list[nodes.Node]:
@@ -255,8 +256,9 @@ class Explorable(SphinxDirective):
             described=self.options.get("alt", spec["described"]),
         )
         self.set_source_info(box)
-        title = spec["title"]
-        self.env.get_domain("std").note_hyperlink_target(ident, self.env.docname, ident, title)
+        if "again" not in self.options:  # the label belongs to one page of the book
+            domain = self.env.get_domain("std")
+            domain.note_hyperlink_target(ident, self.env.docname, ident, spec["title"])
         if self.content:
             tries = nodes.container(classes=["explorable-try"])
             tries += nodes.paragraph("", "Try this", classes=["explorable-try-title"])
