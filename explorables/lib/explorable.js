@@ -231,14 +231,14 @@ class Explorable {
     if (this.playing) return this.stop();
     const input = this.inputs.get(button.dataset.range);
     const [low, high] = [Number(input.min), Number(input.max)];
-    if (calm.matches) return this.change({ [input.name]: high });
+    if (calm.matches) return this.change({ [input.name]: natural(input, high) });
     let value = Number(input.value) >= high ? low : Number(input.value);
     let before = performance.now();
     const label = button.textContent;
     const step = (now) => {
       value += ((high - low) * (now - before)) / (1000 * button.dataset.seconds);
       before = now;
-      this.change({ [input.name]: Math.min(value, high) });
+      this.change({ [input.name]: natural(input, Math.min(value, high)) });
       if (value < high) this.playing.frame = requestAnimationFrame(step);
       else this.stop();
     };

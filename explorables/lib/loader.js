@@ -11,7 +11,7 @@
     const note = document.createElement("p");
     note.className = "explorable-note";
     note.textContent = why;
-    root.querySelector("figure")?.append(note);
+    (root.querySelector("figure") ?? root).append(note);
   }
 
   function start(root) {

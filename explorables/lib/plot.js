@@ -1,6 +1,6 @@
 /** Axes, lines and words on a canvas, in CSS pixels. */
 
-import { fixed, raised } from "./format.js";
+import { raised } from "./format.js";
 
 /** @typedef {import("./color.js").Theme} Theme */
 
@@ -273,4 +273,13 @@ export function legend(g, theme, x, y, entries) {
   }
 }
 
-export { fixed };
+/**
+ * Places for two plots: side by side, or one above the other where it is narrow.
+ * @param {number} width @param {number} height @param {number} [share] the first one's, of the width
+ * @param {number} [upper] the first one's, of the height where it is narrow
+ * @returns {[number, number, number, number][]}
+ */
+export function panels(width, height, share = 0.5, upper = 0.55) {
+  if (width >= 520) return [[0, 0, width * share, height], [width * share, 0, width, height]];
+  return [[0, 0, width, height * upper], [0, height * upper, width, height]];
+}

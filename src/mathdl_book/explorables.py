@@ -3,8 +3,9 @@
 An explorable is a folder below ``explorables/``: ``spec.json`` (its controls), ``math.js`` (what it
 computes, pure) and ``view.js`` (what it draws). The page gets the controls as plain HTML, so that
 nothing shifts when the script arrives; the script is loaded when the figure comes near. The page's
-own static figure, which the directive names, keeps number and caption and stands for the
-explorable in print, without JavaScript and in every other format.
+own static figure, which the directive names, stands for the explorable in print, without JavaScript
+and in every other format: the explorable takes its place and keeps its number and caption, or
+stands beside it.
 """
 
 from __future__ import annotations
@@ -226,6 +227,8 @@ class Explorable(SphinxDirective):
     has_content = True
     option_spec: ClassVar[dict[str, Any]] = {
         "figure": directives.unchanged_required,
+        "beside": directives.unchanged_required,
+        "caption": directives.unchanged_required,
         "alt": directives.unchanged_required,
         "again": directives.flag,
     }
@@ -236,9 +239,10 @@ class Explorable(SphinxDirective):
         folder = Path(self.env.srcdir) / self.config.mathdl_explorables / name
         if not NAME.fullmatch(name):
             raise self.error(f"explorable: {name!r} is no name; lowercase words with hyphens")
-        if "figure" not in self.options:
+        if len({"figure", "beside"} & set(self.options)) != 1:
             raise self.error(
-                "explorable: give ':figure: fig-…', the static figure that stands for it"
+                "explorable: give ':figure: fig-…', the static figure that it takes the place of, "
+                "or ':beside: fig-…', one that stays where it is and says the same on paper"
             )
         try:
             spec = read_spec(folder)
@@ -251,7 +255,8 @@ class Explorable(SphinxDirective):
             ids=[ident],
             names=[ident],
             name=name,
-            figure=self.options["figure"],
+            figure=self.options.get("figure") or self.options["beside"],
+            classes=["explorable-beside"] if "beside" in self.options else [],
             spec=spec,
             described=self.options.get("alt", spec["described"]),
         )
@@ -259,6 +264,9 @@ class Explorable(SphinxDirective):
         if "again" not in self.options:  # the label belongs to one page of the book
             domain = self.env.get_domain("std")
             domain.note_hyperlink_target(ident, self.env.docname, ident, spec["title"])
+        if "caption" in self.options:
+            text, messages = self.parse_inline(self.options["caption"], lineno=self.lineno)
+            box += nodes.paragraph("", "", *text, *messages, classes=["explorable-caption"])
         if self.content:
             tries = nodes.container(classes=["explorable-try"])
             tries += nodes.paragraph("", "Try this", classes=["explorable-try-title"])
@@ -382,11 +390,14 @@ def _complete(node: explorable, doctree: nodes.document, record: Mapping[str, An
     if not isinstance(figure, nodes.figure):
         logger.warning("explorable: no figure %r on this page", label, location=node)
         return
+    live = explorable_live("", name=node["name"], spec=spec, described=node["described"])
+    if "explorable-beside" in node["classes"]:
+        node.insert(0, live)
+        return
     for image in figure.findall(nodes.image):
         image["classes"].append("explorable-static")
     _remove(figure)
     caption = next((i for i, n in enumerate(figure) if isinstance(n, nodes.caption)), len(figure))
-    live = explorable_live("", name=node["name"], spec=spec, described=node["described"])
     figure.insert(caption, live)
     node.insert(0, figure)
 
@@ -402,6 +413,7 @@ def _interactive(self: HTML5Translator) -> bool:
 def visit_explorable(self: HTML5Translator, node: explorable) -> None:
     """Open an explorable."""
     if not _interactive(self):
+        enter(self, node)
         self.body.append(self.starttag(node, "div"))
         return
     attributes = {"data-explorable": node["name"]}
@@ -446,6 +458,12 @@ def depart_try(self: HTML5Translator, node: explorable_try) -> None:
 def skip(self: Any, node: nodes.Element) -> None:
     """Write nothing."""
     raise nodes.SkipNode
+
+
+def enter(self: Any, node: explorable) -> None:
+    """Write what is inside; nothing of one whose figure stands by itself."""
+    if "explorable-beside" in node["classes"]:
+        raise nodes.SkipNode
 
 
 def ignore(self: Any, node: nodes.Element) -> None:
@@ -537,7 +555,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.add_node(
         explorable,
         html=(visit_explorable, depart_explorable),
-        **dict.fromkeys(others, (ignore, ignore)),
+        **dict.fromkeys(others, (enter, ignore)),
     )
     app.add_node(
         explorable_live, html=(visit_live, ignore), **dict.fromkeys(others, (skip, ignore))

@@ -1,0 +1,100 @@
+/** Truncate a matrix to a rank, and see what is lost. */
+
+import { fixed, fmt, raised } from "../lib/format.js";
+import { axes, dot, inside, line, say } from "../lib/plot.js";
+import { SIDE, errors, matrix, rankFor, svd, truncate } from "./math.js";
+
+/** @returns {import("../lib/explorable.js").View} */
+export function create() {
+  const known = new Map();
+  const pictures = [0, 1].map(() => {
+    const canvas = document.createElement("canvas");
+    [canvas.width, canvas.height] = [SIDE, SIDE];
+    return canvas;
+  });
+  function decomposed(name) {
+    if (!known.has(name)) {
+      const rows = matrix(name);
+      const all = rows.flat();
+      known.set(name, { all, low: Math.min(...all), high: Math.max(...all), ...svd(rows) });
+    }
+    return known.get(name);
+  }
+  return {
+    draw(g, { width, height, state, theme }) {
+      const m = decomposed(state.matrix);
+      const near = truncate(m, state.rank);
+      const shown = state.difference ? near.map((x, k) => m.all[k] - x + (m.low + m.high) / 2) : near;
+      grey(pictures[0], m.all, m);
+      grey(pictures[1], shown, m);
+      const wide = width >= 520;
+      const side = wide ? Math.min(width * 0.31, height - 30) : Math.min(width * 0.485, height * 0.5);
+      const top = wide ? (height - side) / 2 : 24;
+      const gap = width * (wide ? 0.015 : 0.03);
+      const names = ["all 64 ranks", state.difference ? `what rank ${state.rank} lacks` : `rank ${state.rank}`];
+      g.imageSmoothingEnabled = false;
+      pictures.forEach((picture, k) => {
+        const x = k * (side + gap);
+        g.drawImage(picture, x, top, side, side);
+        say(g, theme, names[k], x + side / 2, top - 12, { align: "center", size: 14 });
+      });
+      const box = wide ? [2 * side + 2 * gap, 0, width, height] : [0, top + side + 4, width, height];
+      spectrum(g, theme, box, m.s, state.rank);
+      return report(m, state);
+    },
+  };
+}
+
+function grey(canvas, values, { low, high }) {
+  const g = canvas.getContext("2d");
+  const image = g.createImageData(SIDE, SIDE);
+  for (let k = 0; k < values.length; k++) {
+    const shade = (255 * (values[k] - low)) / (high - low);
+    image.data.set([shade, shade, shade, 255], 4 * k);
+  }
+  g.putImageData(image, 0, 0);
+}
+
+function spectrum(g, theme, box, s, rank) {
+  const least = 1e-4;
+  const p = axes(g, theme, {
+    box, x: [0, 65], y: [least, 2], ylog: true, xlabel: "rank", ylabel: "σ over the largest",
+    yticks: [0, -1, -2, -3, -4].map((k) => [10 ** k, k ? `10${raised(k)}` : "1"]),
+  });
+  inside(g, p, () => {
+    line(g, p, [rank + 0.5, rank + 0.5], [least, 2], { color: theme.muted, dash: [4, 4], width: 1.3 });
+    s.forEach((value, k) => {
+      const y = value / s[0];
+      if (y < least) return;
+      if (k < rank) dot(g, theme, p.sx(k + 1), p.sy(y), theme.blue, 4);
+      else {
+        g.beginPath();
+        g.arc(p.sx(k + 1), p.sy(y), 2.6, 0, 2 * Math.PI);
+        g.strokeStyle = theme.vermillion;
+        g.lineWidth = 1.3;
+        g.stroke();
+      }
+    });
+  });
+}
+
+function report({ s }, { rank, difference }) {
+  const error = errors(s)[rank];
+  const [full, stored] = [SIDE * SIDE, rank * (2 * SIDE + 1)];
+  const ten = rankFor(s, 0.1);
+  const zero = error < 1e-12;
+  return {
+    values: {
+      error: zero ? "0 %" : `${fmt(100 * error)} %`,
+      kept: `${fixed(100 * (1 - error ** 2), error ** 2 < 0.001 && !zero ? 2 : 1)} %`,
+      numbers: `${stored} of ${full}`,
+      ten: String(ten),
+    },
+    sentence:
+      `Rank ${rank} ${zero ? "gives the matrix exactly" : `misses ${fmt(100 * error)} % of the matrix`}, ` +
+      `with ${stored} numbers ${stored < full ? `instead of ${full}` : `where ${full} would do`}. ` +
+      `An error of ten per cent needs rank ${ten}` +
+      (ten * (2 * SIDE + 1) > full ? ", which stores more than the matrix itself." : ".") +
+      (difference ? " The second picture shows the difference, grey where there is none." : ""),
+  };
+}
