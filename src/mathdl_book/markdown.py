@@ -263,8 +263,9 @@ class Writer:
 
     def _block_container(self, node: nodes.Element) -> str:
         if "in-this-chapter" in node["classes"]:
-            title, *rest = node
-            return f"**{self.line(title)}**\n\n{self.blocks(rest)}"
+            title, objectives, facts = node
+            line = " · ".join(self.blocks(fact) for fact in facts)
+            return f"**{self.line(title)}**\n\n{self.block(objectives)}\n\n{line}"
         return self.blocks(node)
 
     def _block_title(self, node: nodes.Element) -> str:

@@ -26,7 +26,6 @@ from mathdl_book import labs, markdown
 from mathdl_book.markdown import Writer, details, holds_cells, is_cell
 from mathdl_book.pages import Page
 from mathdl_book.running import tags
-from mathdl_book.typesetting import read_macros
 
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
@@ -93,7 +92,7 @@ def text_and_cells(writer: Writer, doctree: nodes.document) -> list[str | tuple[
     return parts
 
 
-def setup_code(sources: Iterable[str], library: str) -> str:
+def setup_code(sources: Iterable[str], library: str, commit: str) -> str:
     """Return the first cell of a notebook: it installs what the place it runs in lacks.
 
     Parameters
@@ -101,7 +100,9 @@ def setup_code(sources: Iterable[str], library: str) -> str:
     sources : iterable of str
         Code of the page's cells.
     library : str
-        What pip installs the library from.
+        What pip installs the library from, with ``{commit}`` in it.
+    commit : str
+        Commit, branch or tag.
     """
     imported: set[str] = set()
     for source in sources:
@@ -124,7 +125,8 @@ import importlib.util
 import subprocess
 import sys
 
-library = "{library}"
+commit = "{commit}"
+library = f"{library}"
 packages = {{{listed}}}
 missing = [packages[name] for name in packages if importlib.util.find_spec(name) is None]
 pip = [sys.executable, "-m", "pip", "install", "--quiet"]
@@ -134,26 +136,24 @@ if importlib.util.find_spec("mathdl") is None:
     subprocess.check_call([*pip, "--no-deps", library])"""
 
 
-def library_address(repository: str, commit: str) -> str:
-    """Return what pip installs the library from, at a commit.
+def library_address(repository: str) -> str:
+    """Return what pip installs the library from, with ``{commit}`` for the commit.
 
     Parameters
     ----------
     repository : str
         Web address of the repository.
-    commit : str
-        Commit, branch or tag.
 
     Examples
     --------
-    >>> library_address("https://github.com/someone/book", "abc")
-    'https://github.com/someone/book/archive/abc.zip'
-    >>> library_address("https://git.example.org/someone/book", "abc")
-    'git+https://git.example.org/someone/book@abc'
+    >>> library_address("https://github.com/someone/book")
+    'https://github.com/someone/book/archive/{commit}.zip'
+    >>> library_address("https://git.example.org/someone/book")
+    'git+https://git.example.org/someone/book@{commit}'
     """
     if urlsplit(repository).netloc == "github.com":
-        return f"{repository}/archive/{commit}.zip"
-    return f"git+{repository}@{commit}"
+        return f"{repository}/archive/{{commit}}.zip"
+    return f"git+{repository}@{{commit}}"
 
 
 def site_address(base: str, repository: str, docname: str) -> str:
@@ -235,7 +235,8 @@ def make_notebook(
         new = v4.new_code_cell(source, metadata={"tags": kept} if (kept := tags(cell)) else {})
         folded = {"hide-input", "hide-cell", "remove-input"} & set(kept)
         if solution or folded:  # for JupyterLab, and for Colab
-            new.metadata |= {"jupyter": {"source_hidden": True}, "cellView": "form"}
+            hidden = {"jupyter": {"source_hidden": True}, "cellView": "form"}
+            new.metadata.update(nbformat.from_dict(hidden))
         cells.append(new)
 
     first = True
@@ -313,12 +314,12 @@ def write_notebooks(app: Sphinx, doctree: nodes.document, docname: str) -> None:
         site,
         app.env.toc_fignumbers.get(docname, {}),
         app.env.toc_secnumbers.get(docname, {}),
-        read_macros(Path(app.srcdir) / "book" / "macros.yml"),
+        app.mathdl_typesetter.macros,
     )
     parts = text_and_cells(writer, doctree)
     commit = commit_of(str(app.srcdir)) or options.get("repository_branch") or "main"
     sources = [cell.source for cell in page.cells if cell.cell_type == "code"]
-    setup = setup_code(sources, library_address(repository, commit))
+    setup = setup_code(sources, library_address(repository), commit)
     book = app.config.html_title or app.config.project
     lab = is_lab(page)
     for solved in (False, True) if lab else (True,):

@@ -3,6 +3,7 @@
 Each gate is a pure function from sources, executed notebooks, doctrees or HTML to findings:
 
 - `pages`: what a cell may not do, headers, labels, pages left out of the build
+- `downloads`: the notebooks that readers download
 - `labs`: what is to be filled in, steps without a hint or a check
 - `notebooks`: cells that failed or did not run, check records, claims without a check
 - `doctrees`: code in plain fences, unlabelled equations and headings
@@ -30,7 +31,7 @@ from sphinx.errors import SphinxWarning
 from mathdl_book import ledger, permalinks
 from mathdl_book.facts import Facts, read_site
 from mathdl_book.findings import Finding, findings_of
-from mathdl_book.gates import building, doctrees, notebooks, pages, site
+from mathdl_book.gates import building, doctrees, downloads, notebooks, pages, site
 from mathdl_book.pages import Page
 from mathdl_book.parallel import spread
 
@@ -196,6 +197,8 @@ def _findings(app: Sphinx, finished: bool) -> list[Finding]:
     if finished:
         found += notebooks.claim_findings(ledger.claims(app.env), records)
     if finished and app.builder.name == "html":
+        for docname in docnames:
+            found += downloads.download_findings(docname, kept.pages[docname][1], Path(app.outdir))
         facts = read_site(Path(app.outdir), kept.html)
         found += site.site_findings(Path(app.outdir), facts)
         found += permalinks.permalink_findings(permalinks.load(root), docnames, facts)
