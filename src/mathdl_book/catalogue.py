@@ -431,13 +431,18 @@ class DrawTables(SphinxPostTransform):
         return link
 
     def needs(self, meta: dict[str, Any]) -> nodes.Node:
-        """Return links to the pages that a page builds on."""
+        """Return links to the pages and sections that a page builds on."""
         line = nodes.inline()
+        sections = {
+            thing["id"]: (docname, thing["title"])
+            for docname, things in _kept(self.env).items()
+            for thing in things
+        }
         for name in meta.get("needs") or []:
-            docname = f"book/{name}"
+            docname, title = sections.get(name, (f"book/{name}", ""))
             if docname in self.env.titles:
                 line += [nodes.Text(", ")] if len(line) else []
-                line += self.page(docname)
+                line += _link(self.uri(docname, name), title) if title else self.page(docname)
         return line
 
     def uri(self, docname: str, name: str = "") -> str:

@@ -65,6 +65,7 @@ def test_the_tables_on_pages(sample_book):
     ]
     objectives, roadmap, costs, path = tables
     assert "Check a gradient by two routes" in objectives and "evaluate" in objectives
+    assert "Start from a network" in roadmap  # a section that the lab builds on
     assert "20 min" in roadmap and "Together 1 h 20 min" in roadmap
     assert re.search(r"\d+\.\d s \d\.\d GB", costs)
     assert "Start from a network" in path and "all of it" in path
