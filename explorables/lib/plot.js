@@ -52,7 +52,7 @@ export function axes(g, theme, options) {
   const bottom = box[3] - (xlabel ? 42 : 24);
   const [sx, ix] = scale(x, [left, right], xlog);
   const [sy, iy] = scale(y, [bottom, top], ylog);
-  const xt = options.xticks ?? marks(x, xlog, Math.max(2, Math.round((right - left) / 75)));
+  const xt = options.xticks ?? marks(x, xlog, Math.max(3, Math.round((right - left) / 65)));
   const yt = options.yticks ?? marks(y, ylog, Math.max(2, Math.round((bottom - top) / 48)));
   g.save();
   g.lineWidth = 1;

@@ -23,6 +23,10 @@ export function radius(method, step, beta) {
   return inner < 0 ? Math.sqrt(c) : (Math.abs(b) + Math.sqrt(inner)) / 2;
 }
 
+/** The step size αL beyond which it diverges. */
+export const border = (method, beta) =>
+  method === "ball" ? 2 * (1 + beta) : (2 * (1 + beta)) / (1 + 2 * beta);
+
 /** The rate on the bowl: that of the worse end of the spectrum. */
 export const rate = (method, kappa, alpha, beta) =>
   Math.max(radius(method, alpha / kappa, beta), radius(method, alpha, beta));

@@ -3,11 +3,11 @@
 import { viridis } from "../lib/color.js";
 import { fixed, fmt } from "../lib/format.js";
 import { axes, dot, field, inside, legend, line, panels, say } from "../lib/plot.js";
-import { best, path, radius, rate, regime } from "./math.js";
+import { best, border, path, radius, rate, regime } from "./math.js";
 
 const ALPHA = [0, 4];
 const BETA = [0, 1];
-const [COLUMNS, ROWS] = [200, 130];
+const [COLUMNS, ROWS] = [96, 64];
 const STEPS = 120;
 
 /** @param {import("../lib/explorable.js").Tools} tools @returns {import("../lib/explorable.js").View} */
@@ -49,17 +49,24 @@ function drawField(g, plot, method, kappa, kept) {
     const alpha = ALPHA[0] + ((column + 0.5) / COLUMNS) * (ALPHA[1] - ALPHA[0]);
     const beta = BETA[1] - ((row + 0.5) / ROWS) * (BETA[1] - BETA[0]);
     const rho = rate(method, kappa, alpha, beta);
-    // Grey where it diverges; elsewhere the colour tells how many steps a digit takes.
-    if (rho >= 1) return [140, 143, 150];
-    return viridis(1 - Math.min(1, -Math.log10(rho) / -Math.log10(rate0(method, kappa))), 1);
+    // The colour tells the digits won in a step, as a share of the most that can be had.
+    return viridis(1 - Math.min(1, Math.max(Math.log(rho), -20) / most));
   };
-  return field(g, plot, { columns: COLUMNS, rows: ROWS, color, x: ALPHA, y: BETA }, kept);
+  const star = best(method, kappa);
+  const most = Math.log(rate(method, kappa, star.alpha, star.beta));
+  const canvas = field(g, plot, { columns: COLUMNS, rows: ROWS, color, x: ALPHA, y: BETA }, kept);
+  // Grey where it diverges, with a sharp border.
+  g.beginPath();
+  g.moveTo(plot.sx(ALPHA[1]), plot.sy(BETA[0]));
+  for (let k = 0; k <= 40; k++) {
+    const beta = k / 40;
+    g.lineTo(plot.sx(border(method, beta)), plot.sy(beta));
+  }
+  g.lineTo(plot.sx(ALPHA[1]), plot.sy(BETA[1]));
+  g.fillStyle = "rgb(140 143 150)";
+  g.fill();
+  return canvas;
 }
-
-const rate0 = (method, kappa) => {
-  const { alpha, beta } = best(method, kappa);
-  return rate(method, kappa, alpha, beta);
-};
 
 function marks(g, theme, p, method, kappa) {
   // The critical momentum of the flattest direction.

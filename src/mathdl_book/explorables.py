@@ -289,7 +289,7 @@ class Try(SphinxRole):
                 f"try: write {{try}}`label <key=value&key=value>`, got {self.text!r}"
             )
             return [], [message]
-        node = explorable_try(self.rawtext, match["text"], state=html.unescape(match["state"]))
+        node = explorable_try(self.rawtext, match["text"], state=match["state"])
         self.set_source_info(node)
         return [node], []
 

@@ -95,7 +95,12 @@ bowl = explorables.Surface(a, a, x**2 + y**2 + 0.05, path, height)
 saddle = explorables.Surface(a, a, (x * y - 1) ** 2 + 0.01, axes=("u", "v"))
 explorables.landscape_3d({"a bowl": bowl, "two weights": saddle});
 ```
-"""
+""",
+    "schedule-builder": """
+```{code-cell}
+explorables.explorable("schedule-builder", best=np.linspace(0.4, 0.02, 200), least=0.0147)
+```
+""",
 }
 
 

@@ -84,6 +84,14 @@ def test_the_paths_are_those_of_sgd_with_momentum(call, kappa, alpha, beta) -> N
 
 
 @pytest.mark.parametrize("method", ["ball", "nesterov"])
+def test_the_border_is_where_the_rate_is_one(call, method: str) -> None:
+    for beta in np.linspace(0, 0.99, 12):
+        edge = call(PLANE, "border", method, beta)
+        assert call(PLANE, "rate", method, 25, edge, beta) == pytest.approx(1, abs=1e-9)
+        assert call(PLANE, "rate", method, 25, 0.999 * edge, beta) < 1
+
+
+@pytest.mark.parametrize("method", ["ball", "nesterov"])
 def test_the_star_is_the_best_place_of_the_plane(call, node, method: str) -> None:
     for kappa in (3.0, 25.0, 300.0):
         star = call(PLANE, "best", method, kappa)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import gzip
-import hashlib
+import io
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from mathdl_book.explorables import read_spec, state_faults
 
@@ -69,11 +71,16 @@ def grown(page: Any, name: str) -> float:
     )
 
 
-def pixels(page: Any, name: str) -> str:
-    """Return a digest of the picture once it has come to rest."""
+def pixels(page: Any, name: str) -> np.ndarray:
+    """Return the picture once it has come to rest."""
     page.wait_for_timeout(450)
-    stage = box(page, name).locator(".explorable-stage")
-    return hashlib.sha256(stage.screenshot(animations="disabled")).hexdigest()
+    shot = box(page, name).locator(".explorable-stage").screenshot(animations="disabled")
+    return np.asarray(Image.open(io.BytesIO(shot)).convert("RGB"), dtype=int)
+
+
+def differ(one: np.ndarray, other: np.ndarray) -> bool:
+    """Return whether an eye could tell two pictures apart; dashes are never quite the same."""
+    return one.shape != other.shape or np.abs(one - other).max() > 24
 
 
 @contextmanager
@@ -81,7 +88,7 @@ def changed(page: Any, name: str) -> Iterator[None]:
     """Demand that the picture changes, and that the address comes to name the new state."""
     before, link = pixels(page, name), page.url
     yield
-    assert pixels(page, name) != before
+    assert differ(pixels(page, name), before)
     page.wait_for_function("(old) => location.href !== old", arg=link, timeout=20_000)
 
 
@@ -161,7 +168,7 @@ def test_each_button_sets_its_state_and_the_link_leads_back_to_it(visit, name: s
             else:
                 assert shown == value
         seen = pixels(page, name)
-        assert seen != first
+        assert differ(seen, first)
         other = visit(name, link.removeprefix(f"#explorable-{name}").removeprefix("&"))
         said = box(page, name).locator(".explorable-status").inner_text()
         other.wait_for_function(
@@ -174,7 +181,7 @@ def test_each_button_sets_its_state_and_the_link_leads_back_to_it(visit, name: s
     box(page, name).locator("button[type=reset]").click()
     page.wait_for_timeout(700)
     assert page.evaluate("location.hash") == f"#explorable-{name}"
-    assert pixels(page, name) == first
+    assert not differ(pixels(page, name), first)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -189,7 +196,7 @@ def test_with_reduced_motion_nothing_moves_by_itself(visit, name: str) -> None:
         plays.nth(k).click()
         assert slider.evaluate("(input) => input.value === input.max")
     still = pixels(page, name)
-    assert pixels(page, name) == still
+    assert not differ(pixels(page, name), still)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -215,9 +222,9 @@ def test_it_follows_the_theme(visit, name: str) -> None:
     page = visit(name, color_scheme="light")
     light = pixels(page, name)
     page.evaluate("document.documentElement.dataset.theme = 'dark'")
-    assert pixels(page, name) != light
+    assert differ(pixels(page, name), light)
     page.evaluate("document.documentElement.dataset.theme = 'light'")
-    assert pixels(page, name) == light
+    assert not differ(pixels(page, name), light)
 
 
 @pytest.mark.parametrize("viewport", [WIDE, PHONE], ids=["wide", "phone"])
