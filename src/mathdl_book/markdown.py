@@ -259,7 +259,8 @@ class Writer:
     _block_toctree = _block_meta = _block_substitution_definition = _silent
 
     def _block_paragraph(self, node: nodes.Element) -> str:
-        return self.line(node).strip()
+        text = self.line(node).strip()
+        return _marked("**", text) if "explorable-try-title" in node["classes"] else text
 
     def _block_container(self, node: nodes.Element) -> str:
         if "in-this-chapter" in node["classes"]:

@@ -92,15 +92,15 @@ def text_and_cells(writer: Writer, doctree: nodes.document) -> list[str | tuple[
     return parts
 
 
-def setup_code(sources: Iterable[str], library: str, commit: str) -> str:
+def setup_code(sources: Iterable[str], repository: str, commit: str) -> str:
     """Return the first cell of a notebook: it installs what the place it runs in lacks.
 
     Parameters
     ----------
     sources : iterable of str
         Code of the page's cells.
-    library : str
-        What pip installs the library from, with ``{commit}`` in it.
+    repository : str
+        Web address of the repository.
     commit : str
         Commit, branch or tag.
     """
@@ -118,42 +118,29 @@ def setup_code(sources: Iterable[str], library: str, commit: str) -> str:
                 if node.module == "mathdl" and any(a.name == "plots" for a in node.names):
                     imported.add("matplotlib")
     needed = ["numpy", *(name for name in PACKAGES if name in imported)]
-    listed = ", ".join(f'"{name}": "{PACKAGES.get(name, name)}"' for name in needed)
+    listed = "\n".join(f'    "{name}": "{PACKAGES.get(name, name)}",' for name in needed)
+    # An archive can be had without git.
+    github = urlsplit(repository).netloc == "github.com"
+    library = "{repository}/archive/{commit}.zip" if github else "git+{repository}@{commit}"
     return f"""\
-# Install what is missing here: the book's library as it was for this page, and what it needs.
-import importlib.util
+# Install what is missing here: the book's library as it was for this page,
+# and what it needs.
 import subprocess
 import sys
+from importlib.util import find_spec
 
+repository = "{repository}"
 commit = "{commit}"
 library = f"{library}"
-packages = {{{listed}}}
-missing = [packages[name] for name in packages if importlib.util.find_spec(name) is None]
+packages = {{
+{listed}
+}}
+missing = [packages[name] for name in packages if find_spec(name) is None]
 pip = [sys.executable, "-m", "pip", "install", "--quiet"]
 if missing:
     subprocess.check_call([*pip, *missing])
-if importlib.util.find_spec("mathdl") is None:
+if find_spec("mathdl") is None:
     subprocess.check_call([*pip, "--no-deps", library])"""
-
-
-def library_address(repository: str) -> str:
-    """Return what pip installs the library from, with ``{commit}`` for the commit.
-
-    Parameters
-    ----------
-    repository : str
-        Web address of the repository.
-
-    Examples
-    --------
-    >>> library_address("https://github.com/someone/book")
-    'https://github.com/someone/book/archive/{commit}.zip'
-    >>> library_address("https://git.example.org/someone/book")
-    'git+https://git.example.org/someone/book@{commit}'
-    """
-    if urlsplit(repository).netloc == "github.com":
-        return f"{repository}/archive/{{commit}}.zip"
-    return f"git+{repository}@{{commit}}"
 
 
 def site_address(base: str, repository: str, docname: str) -> str:
@@ -319,7 +306,7 @@ def write_notebooks(app: Sphinx, doctree: nodes.document, docname: str) -> None:
     parts = text_and_cells(writer, doctree)
     commit = commit_of(str(app.srcdir)) or options.get("repository_branch") or "main"
     sources = [cell.source for cell in page.cells if cell.cell_type == "code"]
-    setup = setup_code(sources, library_address(repository), commit)
+    setup = setup_code(sources, repository, commit)
     book = app.config.html_title or app.config.project
     lab = is_lab(page)
     for solved in (False, True) if lab else (True,):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import subprocess
 import sys
@@ -145,33 +146,35 @@ def test_no_cell_is_lost_and_ids_stay_with_their_cells(page) -> None:
 
 
 def test_the_first_cell_asks_for_what_the_page_imports() -> None:
-    code = setup_code(
-        [
-            "import torch.nn as nn",
-            "from sklearn import svm",
-            "def broken(:",
-            "from mathdl import plots",
-        ],
-        *("git+https://x.org/a@{commit}", "b"),
-    )
-    assert (
-        'packages = {"numpy": "numpy", "matplotlib": "matplotlib", "torch": "torch", '
-        '"sklearn": "scikit-learn"}' in code
-    )
-    assert 'packages = {"numpy": "numpy"}' in setup_code(["from mathdl import optim"], "", "")
+    def asked(*sources: str) -> dict[str, str]:
+        packages = setup_code(sources, "", "").partition("packages = ")[2].partition("}")[0]
+        return ast.literal_eval(packages + "}")
+
+    assert asked("from mathdl import optim") == {"numpy": "numpy"}
+    assert asked("from mathdl import plots", "def broken(:") == {
+        "numpy": "numpy",
+        "matplotlib": "matplotlib",
+    }
+    assert asked("import torch.nn as nn", "from sklearn import svm") == {
+        "numpy": "numpy",
+        "torch": "torch",
+        "sklearn": "scikit-learn",
+    }
 
 
 def test_the_first_cell_is_clean_and_installs_only_what_is_missing(tmp_path: Path) -> None:
     code = setup_code(
         ["import torch", "from mathdl import plots", "import scipy"],
-        "https://x.org/{commit}.zip",
-        "a",
+        "https://github.com/someone/book",
+        "abc",
     )
     path = tmp_path / "cell.py"
     path.write_text(code + "\n")
-    ruff = [sys.executable, "-m", "ruff", "check", "--select", "E,F,I,B,UP", "--line-length", "100"]
+    ruff = [sys.executable, "-m", "ruff", "check", "--select", "E,F,I,B,UP", "--line-length", "80"]
     checked = subprocess.run([*ruff, str(path)], capture_output=True, text=True, check=False)
     assert checked.returncode == 0, checked.stdout
+    archive = "https://github.com/someone/book/archive/abc.zip"
+    assert "git+{repository}@{commit}" in setup_code([], "https://git.example.org/a/b", "abc")
     run = (
         "import importlib.util, subprocess, sys\n"
         "calls = []\n"
@@ -183,7 +186,7 @@ def test_the_first_cell_is_clean_and_installs_only_what_is_missing(tmp_path: Pat
     )
     for missing, calls in (
         ([], []),
-        (["mathdl"], [["--quiet", "--no-deps", "https://x.org/a.zip"]]),
+        (["mathdl"], [["--quiet", "--no-deps", archive]]),
         (["scipy", "torch"], [["--quiet", "torch", "scipy"]]),
     ):
         command = [sys.executable, "-c", run.replace("MISSING", repr(missing))]
