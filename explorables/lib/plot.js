@@ -155,18 +155,23 @@ export function inside(g, plot, draw) {
 export function line(g, plot, xs, ys, { color, width = 2, dash = [], fill, to }) {
   g.save();
   g.beginPath();
-  let open = false;
+  // Clipped here: dashes along what lies far outside would cost more than all the rest.
+  const bounds = [plot.left - 9, plot.right + 9, plot.top - 9, plot.bottom + 9];
+  let before = null;
+  let joined = false;
   for (let i = 0; i < xs.length; i++) {
-    const [x, y] = [plot.sx(xs[i]), plot.sy(ys[i])];
-    if (!Number.isFinite(x) || !Number.isFinite(y)) {
-      open = false;
+    const now = [plot.sx(xs[i]), plot.sy(ys[i])];
+    if (!Number.isFinite(now[0]) || !Number.isFinite(now[1])) {
+      before = null;
       continue;
     }
-    // Far outside, canvases lose lines: they are clipped before.
-    const held = Math.min(Math.max(y, -1e4), 1e4);
-    if (open) g.lineTo(Math.min(Math.max(x, -1e4), 1e4), held);
-    else g.moveTo(Math.min(Math.max(x, -1e4), 1e4), held);
-    open = true;
+    const piece = before && clipped(before, now, bounds);
+    if (piece) {
+      if (!joined) g.moveTo(piece[0], piece[1]);
+      g.lineTo(piece[2], piece[3]);
+    }
+    joined = Boolean(piece) && piece[2] === now[0] && piece[3] === now[1];
+    before = now;
   }
   if (fill) {
     const shape = new Path2D();
@@ -183,6 +188,25 @@ export function line(g, plot, xs, ys, { color, width = 2, dash = [], fill, to })
   g.setLineDash(dash);
   g.stroke();
   g.restore();
+}
+
+/** The part of a segment inside a box (Liang and Barsky), null if there is none. */
+function clipped([x0, y0], [x1, y1], [left, right, top, bottom]) {
+  let [from, to] = [0, 1];
+  const [dx, dy] = [x1 - x0, y1 - y0];
+  for (const [p, q] of [[-dx, x0 - left], [dx, right - x0], [-dy, y0 - top], [dy, bottom - y0]]) {
+    if (p === 0) {
+      if (q < 0) return null;
+    } else if (p < 0) from = Math.max(from, q / p);
+    else to = Math.min(to, q / p);
+  }
+  if (from > to) return null;
+  return [
+    x0 + from * dx,
+    y0 + from * dy,
+    to === 1 ? x1 : x0 + to * dx,
+    to === 1 ? y1 : y0 + to * dy,
+  ];
 }
 
 /**
@@ -282,4 +306,42 @@ export function legend(g, theme, x, y, entries) {
 export function panels(width, height, share = 0.5, upper = 0.55) {
   if (width >= 520) return [[0, 0, width * share, height], [width * share, 0, width, height]];
   return [[0, 0, width, height * upper], [0, height * upper, width, height]];
+}
+
+/**
+ * Level lines of a function over a plot, as one path to stroke.
+ * @param {Plot} plot @param {(x: number, y: number) => number} f
+ * @param {number[]} levels @param {number} [cells] so many in each direction
+ * @returns {Path2D}
+ */
+export function levelLines(plot, f, levels, cells = 64) {
+  const lines = new Path2D();
+  const [dx, dy] = [(plot.right - plot.left) / cells, (plot.bottom - plot.top) / cells];
+  const values = Array.from({ length: cells + 1 }, (_, i) =>
+    Array.from({ length: cells + 1 }, (_, j) =>
+      f(plot.ix(plot.left + i * dx), plot.iy(plot.top + j * dy)),
+    ),
+  );
+  for (const level of levels) {
+    for (let i = 0; i < cells; i++) {
+      for (let j = 0; j < cells; j++) {
+        const corners = [
+          [i, j], [i + 1, j], [i + 1, j + 1], [i, j + 1],
+        ];
+        const ends = [];
+        for (let k = 0; k < 4; k++) {
+          const [[a, b], [c, d]] = [corners[k], corners[(k + 1) % 4]];
+          const [v, w] = [values[a][b] - level, values[c][d] - level];
+          if (v < 0 === w < 0) continue;
+          const t = v / (v - w);
+          ends.push([plot.left + (a + t * (c - a)) * dx, plot.top + (b + t * (d - b)) * dy]);
+        }
+        for (let k = 0; k + 1 < ends.length; k += 2) {
+          lines.moveTo(...ends[k]);
+          lines.lineTo(...ends[k + 1]);
+        }
+      }
+    }
+  }
+  return lines;
 }

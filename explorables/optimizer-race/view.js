@@ -1,0 +1,139 @@
+/** Five optimizers from one start that the reader moves. */
+
+import { fixed, fmt } from "../lib/format.js";
+import { axes, dot, inside, legend, levelLines, line, panels, say } from "../lib/plot.js";
+import { RIVALS, SURFACES, run, tune } from "./math.js";
+
+const MOST = 300;
+const NAMES = {
+  descent: "gradient descent", momentum: "momentum", rmsprop: "RMSprop", adam: "Adam", lion: "Lion",
+};
+const DASHES = { descent: [], momentum: [9, 4], rmsprop: [2, 3], adam: [10, 3, 2, 3], lion: [4, 3] };
+const COLORS = {
+  descent: "blue", momentum: "vermillion", rmsprop: "green", adam: "purple", lion: "orange",
+};
+
+/** @param {import("../lib/explorable.js").Tools} tools @returns {import("../lib/explorable.js").View} */
+export function create({ stage, get, set, handle }) {
+  let plot = null;
+  let runs = null;
+  let levels = null;
+  const knob = handle(stage, {
+    label: "Start of the race",
+    color: "ink",
+    drag: (x, y) => set({ x: plot.ix(x), y: plot.iy(y) }),
+    nudge: (right, up) => set({ x: get().x + 0.02 * right, y: get().y + 0.02 * up }),
+  });
+
+  /** All five, kept until start, surface or step sizes change. */
+  function race({ surface, steps, lr, x, y }) {
+    const key = [surface, steps, steps === "same" ? lr : "", x, y].join();
+    if (runs?.key !== key) {
+      const all = RIVALS.map((rival) => {
+        const rate = steps === "same" ? lr : tune(surface, rival, [x, y], MOST).lr;
+        const points = run(surface, rival, rate, [x, y], MOST);
+        const { f } = SURFACES[surface];
+        const heights = points.map(f);
+        const first = surface === "saddle"
+          ? heights.findIndex((height) => height < -1)
+          : heights.findIndex((height) => height <= 0.01);
+        return { rival, rate, points, heights, needed: first === -1 ? Infinity : first };
+      });
+      runs = { key, all };
+    }
+    return runs.all;
+  }
+
+  return {
+    draw(g, { width, height, state, theme }) {
+      const all = race(state);
+      const [left, right] = panels(width, height, 0.55, 0.55);
+      const [x0, x1, y0, y1] = SURFACES[state.surface].window;
+      plot = axes(g, theme, { box: left, x: [x0, x1], y: [y0, y1], xlabel: "x₁", ylabel: "x₂", grid: false });
+      const key = [state.surface, width, height, theme.rule].join();
+      if (levels?.key !== key) {
+        levels = { key, picture: picture(g, surfaceLines(plot, state.surface), theme.rule) };
+      }
+      g.drawImage(levels.picture, 0, 0, width, height);
+      inside(g, plot, () => {
+        const [gx, gy] = SURFACES[state.surface].goal;
+        say(g, theme, state.surface === "saddle" ? "○" : "★", plot.sx(gx), plot.sy(gy), { align: "center", size: 18 });
+        for (const { rival, points } of all) {
+          const part = points.slice(0, state.shown + 1);
+          const color = theme[COLORS[rival]];
+          line(g, plot, part.map(([x]) => x), part.map(([, y]) => y), { color, dash: DASHES[rival], width: 2.1 });
+          const [x, y] = part.at(-1);
+          dot(g, theme, plot.sx(x), plot.sy(y), color, 5);
+        }
+      });
+      knob.place(plot.sx(state.x), plot.sy(state.y), state.x, `x₁ ${fixed(state.x, 2)}, x₂ ${fixed(state.y, 2)}`);
+      progress(g, theme, right, all, state);
+      return report(all, state);
+    },
+  };
+}
+
+/** Lines drawn once: to stroke thousands of pieces anew in every frame would cost too much. */
+function picture(g, path, color) {
+  const canvas = document.createElement("canvas");
+  [canvas.width, canvas.height] = [g.canvas.width, g.canvas.height];
+  const ink = canvas.getContext("2d");
+  ink.setTransform(g.getTransform());
+  ink.strokeStyle = color;
+  ink.lineWidth = 1.1;
+  ink.stroke(path);
+  return canvas;
+}
+
+function surfaceLines(plot, surface) {
+  const { f } = SURFACES[surface];
+  const heights = surface === "saddle"
+    ? [-0.8, -0.5, -0.3, -0.15, -0.05, 0, 0.05, 0.15, 0.3, 0.5, 0.8, 1.1]
+    : Array.from({ length: 12 }, (_, k) => 0.02 * 2.6 ** k);
+  return levelLines(plot, (x, y) => f([x, y]), heights, 90);
+}
+
+function progress(g, theme, box, all, { surface, shown }) {
+  const down = surface === "saddle";
+  const p = axes(g, theme, {
+    box, x: [0, MOST], xlabel: "step",
+    ...(down
+      ? { y: [-1.4, 1.4], ylabel: "height f" }
+      : { y: [1e-8, 1e3], ylog: true, ylabel: "height above the minimum" }),
+  });
+  inside(g, p, () => {
+    if (!down) line(g, p, [0, MOST], [0.01, 0.01], { color: theme.muted, dash: [2, 4], width: 1.2 });
+    for (const { rival, heights } of all) {
+      const part = heights.slice(0, shown + 1).map((h) => (down ? h : Math.max(h, 1e-12)));
+      line(g, p, part.map((_, k) => k), part, { color: theme[COLORS[rival]], dash: DASHES[rival], width: 2 });
+    }
+  });
+  legend(g, theme, p.right - 148, p.top + 10, all.map(({ rival }) => ({
+    color: theme[COLORS[rival]], dash: DASHES[rival], text: NAMES[rival],
+  })));
+}
+
+function report(all, { surface, steps }) {
+  const values = {};
+  for (const { rival, rate, needed } of all) {
+    values[rival] = `${needed === Infinity ? "–" : needed} at ${fmt(rate, 2)}`;
+  }
+  const arrived = all.filter(({ needed }) => needed < Infinity).sort((a, b) => a.needed - b.needed);
+  const goal = surface === "saddle" ? "fall below −1" : "come within 0.01 of the minimum";
+  const first = arrived[0];
+  const last = all.filter(({ needed }) => needed === Infinity).map(({ rival }) => NAMES[rival]);
+  return {
+    values,
+    sentence:
+      (first
+        ? `${capital(NAMES[first.rival])} is the first to ${goal}, after ${first.needed} steps` +
+          (arrived.length > 1 ? `, then ${NAMES[arrived[1].rival]} after ${arrived[1].needed}. ` : ". ")
+        : `In ${MOST} steps nobody manages to ${goal}. `) +
+      (last.length && first ? `Not in ${MOST} steps: ${last.join(", ")}. ` : "") +
+      (steps === "tuned" && surface !== "saddle"
+        ? "Each has its best of sixteen step sizes, for this very start."
+        : steps === "tuned" ? "On a saddle the longest step wins, so the step sizes are given." : "All have the same step size."),
+  };
+}
+
+const capital = (text) => text[0].toUpperCase() + text.slice(1);
