@@ -178,6 +178,7 @@ class Explorable {
       this.state[name] = input === from ? value : put(input, value);
       this.showControl(name);
     }
+    for (const name of Object.keys(this.view.format ?? {})) this.showControl(name);
     this.link.hash = this.address();
     this.save();
     this.request();
