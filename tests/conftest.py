@@ -6,7 +6,9 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -45,7 +47,7 @@ class SampleBook:
         assert old in text
         path.write_text(text.replace(old, new), encoding="utf-8")
 
-    def build(self) -> subprocess.CompletedProcess[str]:
+    def build(self, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()"]
         command += ["build", "-n", "-W", "--keep-going"]
         environ = {k: v for k, v in os.environ.items() if not k.startswith(("GITHUB_", "CI_"))}
@@ -54,7 +56,10 @@ class SampleBook:
             capture_output=True,
             text=True,
             check=False,
-            env=environ | {"OMP_NUM_THREADS": "1", "NO_COLOR": "1"},
+            # Without Python for the browser, which only its own tests want.
+            env=environ
+            | {"OMP_NUM_THREADS": "1", "NO_COLOR": "1", "MATHDL_PYODIDE": "none"}
+            | (env or {}),
         )
 
 
@@ -77,3 +82,28 @@ def sample_book(tmp_path_factory: pytest.TempPathFactory) -> SampleBook:
 def fresh_sample_book(tmp_path: Path) -> SampleBook:
     """A copy of the sample book that a test may change and build itself."""
     return SampleBook(tmp_path / "book")
+
+
+def chromium() -> str | None:
+    """Return the path of a Chromium, None if the machine has none."""
+    names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+    return os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, names)), None)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """A Chromium that can reach this machine only."""
+    from playwright.sync_api import Error, sync_playwright
+
+    with sync_playwright() as playwright:
+        try:
+            browser = playwright.chromium.launch(
+                executable_path=chromium(),
+                args=["--no-sandbox", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"],
+            )
+        except Error as error:
+            if "CI" in os.environ:  # which looks at the pages
+                raise
+            pytest.skip(f"no Chromium to test in: {str(error).splitlines()[0]}")
+        yield browser
+        browser.close()

@@ -25,6 +25,7 @@ MODULES = (
     "ledger",  # claims, checks, badges, ledger page and ledger.json
     "permalinks",  # published ids, redirects
     "notebooks",  # every page as a notebook
+    "live",  # cells that run in the reader's browser
     "finish",  # what the finished HTML must not contain (thebe, foreign assets) and must (sizes)
     "gates",  # collects every finding and fails the build; last
 )
@@ -36,7 +37,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
         import_module(f"{__name__}.{name}").setup(app)
     return {
         "version": "1",
-        "env_version": 5,  # to be raised when what is kept of a page read changes
+        "env_version": 6,  # to be raised when what is kept of a page read changes
         "parallel_read_safe": True,
         "parallel_write_safe": True,
     }

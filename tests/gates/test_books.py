@@ -86,7 +86,12 @@ def build(
         capture_output=True,
         text=True,
         timeout=300,
-        env={**os.environ, "MPLCONFIGDIR": str(root / "mpl"), **(env or {})},
+        env={
+            **os.environ,
+            "MATHDL_PYODIDE": "none",
+            "MPLCONFIGDIR": str(root / "mpl"),
+            **(env or {}),
+        },
     )
     report = root / "_build" / "findings.json"
     findings = json.loads(report.read_text(encoding="utf-8")) if report.is_file() else []

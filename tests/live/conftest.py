@@ -1,0 +1,161 @@
+"""The sample book with Python for the browser, served as on a project site."""
+
+from __future__ import annotations
+
+import functools
+import http.server
+import json
+import os
+import shutil
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mathdl_book import pyodide
+
+PAGE = """\
+---
+jupytext: {text_representation: {extension: .md, format_name: myst}}
+kernelspec: {name: python3, display_name: Python 3}
+---
+
+(sec-cells)=
+# Cells
+
+```{code-cell}
+import numpy as np
+
+start = 3
+```
+
+```{code-cell}
+:tags: [remove-input]
+
+hidden = start * 10
+```
+
+```{code-cell}
+def double(x):
+    return 2 * x
+
+
+print("twice:", double(hidden))
+```
+
+```{code-cell}
+:tags: [torch]
+
+print("elsewhere")
+```
+
+```{code-cell}
+---
+mystnb: {image: {alt: "A line through the origin."}}
+---
+import matplotlib.pyplot as plt
+
+plt.plot([0, 1], [0, 1]);
+```
+
+```{code-cell}
+{"weights": np.ones(3), "bias": hidden}
+```
+"""
+
+
+class Site:
+    """A built site behind a server that writes down what is asked of it."""
+
+    def __init__(self, html: Path) -> None:
+        self.html = html
+        self.asked: list[str] = []
+        site = self
+
+        class Handler(http.server.SimpleHTTPRequestHandler):
+            def do_GET(self) -> None:
+                site.asked.append(self.path)
+                super().do_GET()
+
+            def end_headers(self) -> None:
+                self.send_header("Cache-Control", "max-age=600")  # as GitHub Pages
+                super().end_headers()
+
+            def log_message(self, *_: object) -> None: ...
+
+        # One folder up, so that no path may start at the host.
+        handler = functools.partial(Handler, directory=str(html.parent))
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def address(self, page: str) -> str:
+        return f"http://127.0.0.1:{self.server.server_port}/{self.html.name}/book/{page}.html"
+
+
+@pytest.fixture(scope="session")
+def live_html(sample_book_type: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The sample book with a page more, and everything that a browser needs to run it."""
+    book = sample_book_type(tmp_path_factory.mktemp("live"))
+    (book.root / "book" / "cells.md").write_text(PAGE, encoding="utf-8")
+    toc = book.root / "_toc.yml"
+    toc.write_text(
+        toc.read_text(encoding="utf-8").replace(
+            "- file: book/chapter\n", "- file: book/chapter\n      - file: book/cells\n"
+        ),
+        encoding="utf-8",
+    )
+    given = os.environ.get(pyodide.VARIABLE, "")
+    result = book.build({pyodide.VARIABLE: "" if given == pyodide.NONE else given})
+    assert (book.html / "book" / "cells.html").is_file(), result.stdout[-3000:] + result.stderr
+    manifest = json.loads((book.html / "_static" / "pyodide" / "manifest.json").read_text())
+    if absent := pyodide.elsewhere(manifest):
+        pytest.skip(f"not to be had here: {', '.join(absent)}")
+    return book.html
+
+
+@pytest.fixture(scope="session")
+def site(live_html: Path) -> Iterator[Site]:
+    """That book on a server."""
+    site = Site(live_html)
+    yield site
+    site.server.shutdown()
+    site.server.server_close()
+
+
+@pytest.fixture
+def copied_site(live_html: Path, tmp_path: Path) -> Iterator[Site]:
+    """A copy of it that a test may damage."""
+    shutil.copytree(live_html, tmp_path / "html")
+    site = Site(tmp_path / "html")
+    yield site
+    site.server.shutdown()
+    site.server.server_close()
+
+
+@pytest.fixture
+def bare_site(sample_book: Any) -> Iterator[Site]:
+    """The sample book built where nothing of Python was to be had."""
+    site = Site(sample_book.html)
+    yield site
+    site.server.shutdown()
+    site.server.server_close()
+
+
+@pytest.fixture(scope="session")
+def reader(browser: Any) -> Iterator[Any]:
+    """A reader who has been here before: what is downloaded once stays."""
+    context = browser.new_context()
+    context.set_default_timeout(300_000)  # Python starts slowly beside other tests
+    yield context
+    context.close()
+
+
+@pytest.fixture
+def newcomer(browser: Any) -> Iterator[Any]:
+    """A reader who has nothing yet."""
+    context = browser.new_context()
+    context.set_default_timeout(300_000)
+    yield context
+    context.close()
