@@ -340,6 +340,8 @@ def assemble(app: Sphinx, doctree: nodes.document) -> None:
     """Give each explorable of a page its figure, its data and its buttons."""
     data = {node["name"]: node["data"] for node in doctree.findall(explorable_data)}
     for node in list(doctree.findall(explorable_data)):
+        while node.get("nb_element") != "mime_bundle":  # its text for notebooks goes with it
+            node = node.parent
         _remove(node)
     last = None
     seen: set[str] = set()
