@@ -1,5 +1,7 @@
 """Workflows, issue forms and citation are valid before they are needed."""
 
+import json
+import os
 import re
 import subprocess
 import sys
@@ -69,3 +71,21 @@ def test_gpu_job_asserts_the_device_and_never_runs_a_forks_code():
 def test_every_issue_form_asks_for_a_label(path):
     fields = {field.get("id"): field for field in yaml.safe_load(path.read_text())["body"]}
     assert fields["label"]["validations"]["required"] is True
+
+
+def test_binder_installs_the_books_pins_and_opens_pages_as_notebooks(tmp_path):
+    binder = ROOT / ".binder"
+    lines = (binder / "requirements.txt").read_text().splitlines()
+    wanted = [line.partition(" ")[2] for line in lines if line.startswith("-r ")]
+    assert [(binder / name).resolve() for name in wanted] == [ROOT / "requirements.txt"]
+    assert any("whl/cpu" in line for line in lines)
+    environment = {
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "HOME": str(tmp_path),
+        "JUPYTER_CONFIG_DIR": str(tmp_path),
+    }
+    ran = subprocess.run([binder / "postBuild"], env=environment, capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr
+    (settings,) = tmp_path.rglob("default_setting_overrides.json")
+    viewers = json.loads(settings.read_text())["@jupyterlab/docmanager-extension:plugin"]
+    assert viewers["defaultViewers"]["markdown"] == "Jupytext Notebook"
