@@ -97,13 +97,13 @@ function report({ program }, now, operations, names, step) {
   const { phase, at, used } = now;
   const call = at >= 2 ? `${names[at]} = ${written(operations[at - 2], names)}` : "";
   const sentence = {
-    inputs: "The inputs are given; nothing is computed yet.",
-    forward: `Forward: ${call} is ${short(now.values[at])}, from ${used.map(([, , v]) => short(v)).join(" and ")}.`,
-    seed: "The seed: the output changes as fast as itself, so its adjoint is 1.",
-    reverse:
+    inputs: () => "The inputs are given; nothing is computed yet.",
+    forward: () => `Forward: ${call} is ${short(now.values[at])}, from ${used.map(([, , v]) => short(v)).join(" and ")}.`,
+    seed: () => "The seed: the output changes as fast as itself, so its adjoint is 1.",
+    reverse: () =>
       `Back through ${call}, whose adjoint is ${short(total(at))}: ` +
       `${used.map(([, k, share]) => `${k < 2 ? `x${low(k)}` : names[k]} receives ${short(share)}`).join(", ")}.`,
-  }[phase];
+  }[phase]();
   const waiting = names.filter((_, k) => now.adjoints[k].length && now.waits[k]);
   const done = step === length(program);
   return {

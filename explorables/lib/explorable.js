@@ -239,7 +239,8 @@ class Explorable {
     const step = (now) => {
       value += ((high - low) * (now - before)) / (1000 * button.dataset.seconds);
       before = now;
-      this.change({ [input.name]: natural(input, Math.min(value, high)) });
+      const steps = Math.round((Math.min(value, high) - low) / input.step);
+      this.change({ [input.name]: natural(input, +(low + steps * input.step).toPrecision(9)) });
       if (value < high) this.playing.frame = requestAnimationFrame(step);
       else this.stop();
     };

@@ -182,6 +182,8 @@ def explorables_page(sample_book_type, tmp_path_factory: pytest.TempPathFactory)
 
 def demo(name: str, buttons: str) -> str:
     """Return buttons whose states fit the data of this page."""
+    if name != "landscape-3d":
+        return buttons
     surfaces = iter(["a-bowl", "two-weights"] * 20)
     return re.sub(r"surface=[\w-]+", lambda _: f"surface={next(surfaces)}", buttons)
 

@@ -138,9 +138,14 @@ def test_every_point_moves_by_hand_and_by_arrow_keys(visit, name: str) -> None:
         assert knob.get_attribute("aria-valuetext") != said
         said = knob.get_attribute("aria-valuetext")
         knob.focus()
-        for key in ("ArrowRight", "ArrowUp", "Shift+ArrowLeft", "Shift+ArrowDown"):
-            page.keyboard.press(key)
-        assert knob.get_attribute("aria-valuetext") != said
+        for keys in (("ArrowRight", "ArrowUp"), ("Shift+ArrowLeft", "Shift+ArrowDown")):
+            for key in keys:
+                page.keyboard.press(key)
+            page.wait_for_function(
+                "([knob, said]) => knob.getAttribute('aria-valuetext') !== said",
+                arg=[knob.element_handle(), said],
+            )
+            said = knob.get_attribute("aria-valuetext")
         assert knob.get_attribute("aria-label")
 
 
