@@ -20,6 +20,7 @@ MODULES = (
     "milestones",  # a list to tick off
     "glossary",  # all words of all chapters
     "catalogue",  # everything that can be linked to, and the tables made of it
+    "courses",  # syllabi, and what teaches and exercises each objective
     "uses",  # from the API back to the chapters
     "typesetting",  # mathematics set before it is sent
     "ledger",  # claims, checks, badges, ledger page and ledger.json
@@ -27,6 +28,10 @@ MODULES = (
     "notebooks",  # every page as a notebook
     "live",  # cells that run in the reader's browser
     "finish",  # what the finished HTML must not contain (thebe, foreign assets) and must (sizes)
+    "found",  # addresses, what a page says of itself, citation, 404, sitemap
+    "search",  # names and texts that the search page looks in
+    "frame",  # what stands around the text, put right
+    "assets",  # one stylesheet and one script of what pages use
     "gates",  # collects every finding and fails the build; last
 )
 
@@ -37,7 +42,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
         import_module(f"{__name__}.{name}").setup(app)
     return {
         "version": "1",
-        "env_version": 6,  # to be raised when what is kept of a page read changes
+        "env_version": 7,  # to be raised when what is kept of a page read changes
         "parallel_read_safe": True,
         "parallel_write_safe": True,
     }

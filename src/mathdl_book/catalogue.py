@@ -288,7 +288,11 @@ def write(app: Sphinx, exception: Exception | None) -> None:
     if exception or app.builder.format != "html":
         return
     listed = entries(app.env)
-    catalogue = {"schema": VERSION, "title": app.config.project, "sections": listed}
+    catalogue = {
+        "schema": VERSION,
+        "title": app.config.html_title or app.config.project,
+        "sections": listed,
+    }
     jsonschema.validate(catalogue, json.loads(SCHEMA.read_text(encoding="utf-8")))
     out = Path(app.outdir)
     (out / "sections.json").write_text(json.dumps(catalogue, indent=1), encoding="utf-8")
@@ -471,20 +475,22 @@ def table(titles: list[str], rows: list[list[nodes.Node | str]]) -> nodes.table:
     titles : list of str
         Of the columns.
     rows : list of list
-        Their cells: text or nodes.
+        Their cells: text, inline nodes, or a list.
     """
     group = nodes.tgroup("", *(nodes.colspec(colwidth=1) for _ in titles), cols=len(titles))
 
     def row(cells: list[nodes.Node | str]) -> nodes.row:
-        return nodes.row("", *(nodes.entry("", nodes.paragraph("", "", _node(c))) for c in cells))
+        return nodes.row("", *(nodes.entry("", _block(c)) for c in cells))
 
     group += nodes.thead("", row(list(titles)))
     group += nodes.tbody("", *map(row, rows))
     return nodes.table("", group, classes=["catalogue"])
 
 
-def _node(cell: nodes.Node | str) -> nodes.Node:
-    return nodes.Text(cell) if isinstance(cell, str) else cell
+def _block(cell: nodes.Node | str) -> nodes.Node:
+    if isinstance(cell, nodes.bullet_list):
+        return cell
+    return nodes.paragraph("", "", nodes.Text(cell) if isinstance(cell, str) else cell)
 
 
 def _link(uri: str, text: str) -> nodes.reference:
