@@ -136,6 +136,35 @@ def with_speaking_summaries(body: str) -> str:
     return body.replace('<summary aria-label="Toggle hidden content">', "<summary>")
 
 
+def with_empty_corners(body: str) -> str:
+    """Return a page's HTML without headers of tables that say nothing: they are cells.
+
+    Parameters
+    ----------
+    body : str
+        HTML of the page.
+
+    Examples
+    --------
+    >>> with_empty_corners('<tr><th class="head"></th><th>a</th></tr>')
+    '<tr><td></td><th>a</th></tr>'
+    """
+    return re.sub(r"<th\b[^>]*>\s*(?:<p>\s*</p>\s*)?</th>", "<td></td>", body)
+
+
+def with_listed_sources(body: str) -> str:
+    """Return a page's HTML with the sources of a bibliography as items of the list they stand in.
+
+    docutils gives them a role that does not belong in a list.
+
+    Parameters
+    ----------
+    body : str
+        HTML of the page.
+    """
+    return body.replace('role="doc-biblioentry"', 'role="listitem"')
+
+
 def without_thebe(context: dict[str, Any]) -> None:
     """Take thebe's scripts out of a page about to be written.
 
@@ -171,9 +200,8 @@ def finish_page(
     if "body" in context:
         root = Path(app.srcdir)
         paths = {name: root / uri for uri, name in app.builder.images.items()}
-        context["body"] = with_sizes(
-            with_speaking_summaries(with_permalinks(context["body"])), paths
-        )
+        body = with_speaking_summaries(with_permalinks(context["body"]))
+        context["body"] = with_sizes(with_listed_sources(with_empty_corners(body)), paths)
 
 
 def write_front_door(app: Sphinx, exception: Exception | None) -> None:

@@ -1,0 +1,150 @@
+"""What stands around the text of a page, as a browser, a screen reader or a search engine meets it.
+
+The theme's own frame says some things twice, some wrongly to a screen reader, and some that no
+reader asks for; it is put right once a page's template has been filled.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from .assets import SITE, on_every_page, version_of, with_one_of_each
+from .found import about_page, page_end
+
+if TYPE_CHECKING:
+    from sphinx.application import Sphinx
+
+ARTICLE = re.compile(r'<article class="bd-article"')
+# (what the theme writes, what it should have been)
+AMENDS = tuple(
+    (re.compile(pattern, re.DOTALL), instead)
+    for pattern, instead in (
+        (r"<script>\s*// Activate the search field.*?</script>", ""),
+        # Said once: the width of a phone is the width of the page.
+        (r'<meta name="viewport" content="width=device-width, initial-scale=1"\s*/?>\s*', ""),
+        # Of another search service, and of hosts that rewrite pages.
+        (r'<meta name="docsearch:[^>]*>\s*', ""),
+        (r' data-cfasync="false"', ""),
+        # The colours are settled before anything is drawn, also where storage is forbidden.
+        (
+            r"document\.documentElement\.dataset\.mode = localStorage.*?</script>",
+            "{ let kept = {}; try { kept = localStorage; } catch {}"
+            ' document.documentElement.dataset.mode = kept.mode || "auto";'
+            ' document.documentElement.dataset.theme = kept.theme || "auto"; }\n  </script>',
+        ),
+        # The contents for paper: a second heading of first rank on every page.
+        (
+            r'<div id="jb-print-docs-body" class="onlyprint">.*?</nav>\s*</div>\s*</div>\s*</div>',
+            "",
+        ),
+        (
+            r'<div id="jb-print-docs-body" class="onlyprint">\s*<h1>[^<]*</h1>\s*'
+            r"<!-- Table of contents -->\s*<div[^>]*>\s*<div[^>]*>\s*</div>\s*</div>\s*</div>",
+            "",
+        ),
+        # A label that contradicts the text that is seen.
+        (r'(<button class="btn search-button-field[^>]*?) title="[^"]*" aria-label="[^"]*"', r"\1"),
+        (r'(<i class="theme-switch[^>]*?)\s+title="[^"]*"', r"\1"),
+        # Pictures beside words, or on a button that has a name.
+        (
+            r"<(i|span) class=\"((?:fa-|fas |fab |far |theme-switch)[^\"]*)\"",
+            r'<\1 aria-hidden="true" class="\2"',
+        ),
+        (r'<img alt="[^"]* logo" ', '<img alt="" width="20" height="20" '),
+        # What opens the list below a page in the contents.
+        (
+            r"<summary>(<span class=\"toctree-toggle\") role=\"presentation\"",
+            r'<summary aria-label="The pages below">\1',
+        ),
+        # The title of the book belongs to the way through it.
+        (
+            r'<div id="pst-primary-sidebar"',
+            '<div role="navigation" aria-label="Book" id="pst-primary-sidebar"',
+        ),
+        (r'(<nav class="bd-links bd-docs-nav" aria-label=)"Main"', r'\1"Chapters"'),
+        # Tooltips were a script's; a title is one.
+        (r'\s+data-bs-(?:placement|toggle|title)="(?:tooltip|bottom|left|Color mode)"', ""),
+        (r'\s+data-bs-toggle="dropdown"', ""),
+        (r'<div class="pst-async-banner-revealer.*?</aside>\s*</div>', ""),
+        (
+            r"<main id=\"main-content\" class=\"bd-main\" role=\"main\">",
+            '<main id="main-content" class="bd-main" tabindex="-1">',
+        ),
+        (r' target="_blank"', ' target="_blank" rel="noopener"'),
+        (r"<!--.*?-->\s*", ""),
+        (r"(?:[ \t]*\n){2,}", "\n"),
+    )
+)
+
+
+def amended(frame: str) -> str:
+    """Return a part of what stands around the text, put right.
+
+    Parameters
+    ----------
+    frame : str
+        HTML before or after the text of a page.
+
+    Examples
+    --------
+    >>> amended('<button class="btn search-button-field x" title="Search" aria-label="Search">')
+    '<button class="btn search-button-field x">'
+    """
+    for pattern, instead in AMENDS:
+        frame = pattern.sub(instead, frame)
+    return frame
+
+
+def framed(page: str, root: str, version: str, about: str, end: str, *, searching: bool) -> str:
+    """Return a whole page with its frame put right.
+
+    Parameters
+    ----------
+    page : str
+        HTML of the page.
+    root, version, searching
+        See `with_one_of_each`.
+    about : str
+        What its head says of it, beyond the theme.
+    end : str
+        What stands at the end of its text.
+    """
+    before, tag, rest = page.partition('<article class="bd-article"')
+    text, close, after = rest.rpartition("</article>")
+    if not tag or not close:
+        before, text, after = page, "", ""
+    parts = [
+        amended(with_one_of_each(part, root, version, searching=searching))
+        for part in (before, after)
+    ]
+    head = parts[0].replace("</head>", f"{about}</head>", 1)
+    if not tag:
+        return head
+    return f"{head}{tag}{text}{end}{close}{parts[1]}"
+
+
+def finish_frames(app: Sphinx) -> None:
+    """Have every page's frame put right as the page is written."""
+    if app.builder.format != "html" or app.builder.name == "epub":
+        return
+    version = version_of(SITE)
+
+    def finish(page: str, context: dict[str, Any]) -> str:
+        name = context["pagename"]
+        return framed(
+            page,
+            "../" * name.count("/"),
+            version,
+            about_page(app, name, context),
+            page_end(app, name, context),
+            searching=name == "search",
+        )
+
+    on_every_page(app, finish)
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    """Register the hook."""
+    app.connect("builder-inited", finish_frames)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,111 @@
+"""What the search page looks in, besides Sphinx's index: names, and the words of each page.
+
+``_static/search-things.js`` has everything that has a name or a number; ``_static/search/`` has the
+text of every page by sections, of which the search page loads the few that it shows excerpts of.
+All of it are scripts, since a page opened from a folder may load nothing else.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from docutils import nodes
+
+from .catalogue import entries
+
+if TYPE_CHECKING:
+    from sphinx.application import Sphinx
+    from sphinx.environment import BuildEnvironment
+
+KINDS = {"page", "section", "step", "claim", "definition", "theorem", "exercise", "figure", "table"}
+
+
+def sections(doctree: nodes.document) -> list[tuple[str, str, str]]:
+    """Return id, title and text of each section of a page; the first has the id of none.
+
+    Parameters
+    ----------
+    doctree : document
+        The page, references resolved.
+    """
+    found = []
+    for section in doctree.findall(nodes.section):
+        parts: list[str] = []
+        for child in section.children:
+            if not isinstance(child, nodes.section | nodes.title):
+                parts += _text(child)
+        text = " ".join(" ".join(parts).split())
+        title = section.next_node(nodes.title)
+        first = isinstance(section.parent, nodes.document)
+        name = "" if first else (section["ids"] or [""])[0]
+        if text:
+            found.append((name, title.astext() if title is not None else "", text))
+    return found
+
+
+def _text(node: nodes.Node) -> Iterator[str]:
+    """Yield what a reader reads in a node, formulas on lines of their own left out."""
+    if isinstance(node, nodes.raw | nodes.comment | nodes.math_block | nodes.target):
+        return
+    if isinstance(node, nodes.Text):
+        yield node.astext()
+    elif isinstance(node, nodes.TextElement):
+        yield "".join(part for child in node.children for part in _text(child))
+    else:
+        for child in node.children:
+            yield from _text(child)
+
+
+def things(env: BuildEnvironment) -> list[list[str]]:
+    """Return kind, number, title, label and address of everything that can be asked for by name.
+
+    Parameters
+    ----------
+    env : BuildEnvironment
+        After all pages have been read.
+    """
+    listed = []
+    for entry in entries(env):
+        if entry["kind"] in KINDS:
+            words = entry["id"].partition("-")[2].replace("-", " ")
+            address = entry["url"] if entry["kind"] != "page" else f"{entry['page']}.html"
+            title = entry["title"] or words
+            listed.append([entry["kind"], entry["number"], title, entry["id"], address])
+    for name, one in sorted(env.get_domain("py").objects.items()):
+        listed.append(["function", "", name, "", f"{one.docname}.html#{one.node_id}"])
+    for (kind, name), (docname, label) in sorted(env.get_domain("std").objects.items()):
+        if kind == "term":
+            listed.append(["term", "", name, "", f"{docname}.html#{label}"])
+    return listed
+
+
+def write_text(
+    app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: Any
+) -> None:
+    """Write the text of a page about to be written."""
+    if doctree is None or app.builder.format != "html" or app.builder.name == "epub":
+        return
+    path = Path(app.outdir) / "_static" / "search" / f"{pagename}.js"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    data = json.dumps(sections(doctree), ensure_ascii=False, separators=(",", ":"))
+    name = json.dumps(pagename)
+    path.write_text(f"Search.texts[{name}]={data};\n", encoding="utf-8")
+
+
+def write_things(app: Sphinx, exception: Exception | None) -> None:
+    """Write what can be asked for by name."""
+    if exception or app.builder.format != "html" or app.builder.name == "epub":
+        return
+    data = json.dumps(things(app.env), ensure_ascii=False, separators=(",", ":"))
+    path = Path(app.outdir) / "_static" / "search-things.js"
+    path.write_text(f"Search.things={data};\n", encoding="utf-8")
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    """Register the hooks."""
+    app.connect("html-page-context", write_text)
+    app.connect("build-finished", write_things)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,96 @@
+"""A built site in Chromium: the sample book's, or the one that MATHDL_SITE names."""
+
+from __future__ import annotations
+
+import functools
+import http.server
+import os
+import shutil
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    """Serves a folder without a word."""
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@dataclass
+class Opened:
+    """A page in the browser, with what it said and asked for."""
+
+    page: Any
+    said: list[str] = field(default_factory=list)
+    asked: list[str] = field(default_factory=list)
+
+
+@pytest.fixture(scope="session")
+def html(request: pytest.FixtureRequest) -> Path:
+    """The folder of the built site."""
+    if named := os.environ.get("MATHDL_SITE"):
+        return Path(named).resolve()
+    return request.getfixturevalue("sample_book").html
+
+
+@pytest.fixture(scope="session")
+def site(html: Path) -> Iterator[str]:
+    """Where a local server shows the site: below a folder, as Pages does."""
+    handler = functools.partial(Quiet, directory=str(html.parent))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/{html.name}"
+        server.shutdown()
+
+
+def chromium() -> str | None:
+    """Return the path of a Chromium, None if the machine has none of its own."""
+    names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+    return os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, names)), None)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """A Chromium that can reach this machine only."""
+    from playwright.sync_api import Error, sync_playwright
+
+    with sync_playwright() as playwright:
+        try:
+            browser = playwright.chromium.launch(
+                executable_path=chromium(),
+                args=["--no-sandbox", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"],
+            )
+        except Error as error:
+            pytest.skip(f"no Chromium to test in: {str(error).splitlines()[0]}")
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def visit(browser: Any, site: str) -> Iterator[Any]:
+    """Open a page: `visit("book/index.html", width=412, scheme="dark")`."""
+    contexts = []
+
+    def visit(name: str, *, width: int = 1350, scheme: str = "light", **given: Any) -> Opened:
+        size = {"width": width, "height": 900}
+        context = browser.new_context(
+            viewport=size, color_scheme=scheme, reduced_motion="reduce", **given
+        )
+        contexts.append(context)
+        page = context.new_page()
+        opened = Opened(page)
+        page.on("console", lambda message: opened.said.append(message.text))
+        page.on("pageerror", lambda error: opened.said.append(str(error)))
+        page.on("request", lambda request: opened.asked.append(request.url))
+        page.goto(name if "://" in name else f"{site}/{name}", wait_until="load")
+        return opened
+
+    yield visit
+    for context in contexts:
+        context.close()
