@@ -104,12 +104,9 @@ def check_step(step: str, check: Callable[[], CheckResult | Sequence[CheckResult
             f"`{error.name}` does not exist yet: write and run the cell that makes it, "
             "in this step or one above"
         )
-    except AssertionError as error:
-        problem = str(error)
     except Exception as error:
-        place = _place(error)
-        at = f", at `{place.line}`" if place.line else ""
-        problem = f"`{place.name}` raised {type(error).__name__}{at}: {error}"
+        own = isinstance(error, AssertionError) and str(error)  # the lab's words, or the reader's
+        problem = own or _raised(error)
     else:
         problem = None
     finally:
@@ -123,6 +120,12 @@ def check_step(step: str, check: Callable[[], CheckResult | Sequence[CheckResult
         if not isinstance(result, CheckResult):
             raise TypeError(f"{step}: {type(result).__name__} is no check's result")
         publish(result)
+
+
+def _raised(error: Exception) -> str:
+    place = _place(error)
+    at = f", at `{place.line}`" if place.line else ""
+    return f"`{place.name}` raised {type(error).__name__}{at}: {error}".rstrip(": ")
 
 
 def _place(error: BaseException) -> Any:
