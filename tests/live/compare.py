@@ -43,7 +43,7 @@ COLLECT = """() => [...document.querySelectorAll("div.cell")].map((root) => {
     text: within(list, "pre").filter(plain).map(text).join("\\n"),
     html: within(list, ".text_html").map((e) => e.innerText).join("\\n"),
     badges: within(list, ".check-badge .check-line").map((e) => e.textContent),
-    figures: within(list, "img").map((e) => [e.width, e.height, e.alt]),
+    figures: within(list, "img").map((e) => [e.naturalWidth, e.naturalHeight, e.alt]),
   });
   return {
     number: bar ? Number(bar.dataset.number) : null,
@@ -128,7 +128,9 @@ def difference(shown: str, ran: str, *, in_kind: bool = False) -> str | None:
 
 
 def badge_difference(shown: str, ran: str) -> str | None:
-    """Return how a check's line differs, its worst error left out: rounding, and each has its own.
+    """Return how a check's line differs; not in its worst error and its tolerance.
+
+    Both are those of the route nearest to its own tolerance, and rounding decides which that is.
 
     Examples
     --------
@@ -138,7 +140,11 @@ def badge_difference(shown: str, ran: str) -> str | None:
     '1 point on the page, 2 points here'
     """
     facts = [
-        [part for part in re.split(r" · ", text) if not part.startswith("worst error")]
+        [
+            part
+            for part in re.split(r" · ", text)
+            if not part.startswith(("worst error", "tolerance"))
+        ]
         for text in (shown, ran)
     ]
     for a, b in zip(*facts, strict=False):

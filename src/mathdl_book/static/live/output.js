@@ -25,8 +25,11 @@ const counted = (count, noun) => `${count.toLocaleString("en")} ${noun}${count =
 
 /** The link from a badge to its claim, as a badge of the page has it. */
 function claimLink(claim) {
-  const same = [...document.querySelectorAll(`[id^="check-${claim}-"] .check-line a`)];
-  return same.length ? same[0].cloneNode(true) : element("span", "", claim);
+  // Not the badges of a claim whose name only begins alike.
+  const link = [...document.querySelectorAll(`[id^="check-${claim}-"]`)]
+    .find(({ id }) => /^\d+$/.test(id.slice(`check-${claim}-`.length)))
+    ?.querySelector(".check-line a");
+  return link?.cloneNode(true) ?? element("span", "", claim);
 }
 
 /** The badge of a check, from its record. */
