@@ -21,6 +21,8 @@ MODULES = (
     "glossary",  # all words of all chapters
     "catalogue",  # everything that can be linked to, and the tables made of it
     "courses",  # syllabi, and what teaches and exercises each objective
+    "choosing",  # a reading list from the catalogue, as a file for an LMS too
+    "inventory",  # equations, theorems and exercises for other books' references
     "uses",  # from the API back to the chapters
     "typesetting",  # mathematics set before it is sent
     "ledger",  # claims, checks, badges, ledger page and ledger.json
