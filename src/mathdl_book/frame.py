@@ -15,7 +15,9 @@ from .found import about_page, page_end
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
 
-ARTICLE = re.compile(r'<article class="bd-article"')
+FONTS = "_static/katex/fonts/KaTeX_"
+ARTICLE = '<article class="bd-article"'
+SOME = 10  # formulas, from which on a page surely shows some at once
 # (what the theme writes, what it should have been)
 AMENDS = tuple(
     (re.compile(pattern, re.DOTALL), instead)
@@ -96,6 +98,29 @@ def amended(frame: str) -> str:
     return frame
 
 
+def fonts_of(text: str, root: str) -> str:
+    """Return what has the fonts of formulas asked for with the page, so that nothing moves later.
+
+    Parameters
+    ----------
+    text : str
+        The text of a page.
+    root : str
+        See `with_one_of_each`.
+    """
+    if text.count('class="katex"') < SOME:
+        return ""
+    links = "".join(
+        f'<link rel="preload" as="font" type="font/woff2" crossorigin href="{root}{FONTS}{name}">'
+        for name in ("Main-Regular-common.woff2", "Math-Italic-common.woff2")
+    )
+    # A page opened from a folder may use its fonts, but not ask for them so.
+    return (
+        '<script>location.protocol === "file:" || '
+        f"document.head.insertAdjacentHTML('beforeend', '{links}');</script>\n"
+    )
+
+
 def framed(page: str, root: str, version: str, about: str, end: str, *, searching: bool) -> str:
     """Return a whole page with its frame put right.
 
@@ -110,7 +135,7 @@ def framed(page: str, root: str, version: str, about: str, end: str, *, searchin
     end : str
         What stands at the end of its text.
     """
-    before, tag, rest = page.partition('<article class="bd-article"')
+    before, tag, rest = page.partition(ARTICLE)
     text, close, after = rest.rpartition("</article>")
     if not tag or not close:
         before, text, after = page, "", ""
@@ -119,6 +144,7 @@ def framed(page: str, root: str, version: str, about: str, end: str, *, searchin
         for part in (before, after)
     ]
     head = parts[0].replace("</head>", f"{about}</head>", 1)
+    head = head.replace("</title>", f"</title>\n{fonts_of(text, root)}", 1)
     if not tag:
         return head
     return f"{head}{tag}{text}{end}{close}{parts[1]}"
