@@ -57,6 +57,9 @@ FORM = """\
 <p class="choose-offline" hidden>Searching and choosing need a server: this page was opened from
 a folder, where a browser may not read the catalogue beside it. The table lists all pages.</p>
 """
+WHOLE = """\
+<p><a href="{root}{name}" download>All pages of the book as a Common Cartridge</a></p>
+"""
 
 
 class all_pages(nodes.General, nodes.Element):
@@ -73,7 +76,9 @@ class Catalogue(SphinxDirective):
         about = self.env.metadata[self.env.docname]
         about["mathdl-catalogue"] = about["mathdl-choosing"] = "yes"
         root = "../" * self.env.docname.count("/")
-        form = nodes.raw("", FORM.format(root=root), format="html")
+        # Web links need the site's address; without one there is no cartridge of the whole book.
+        whole = WHOLE.format(root=root, name=CARTRIDGE) if self.config.html_baseurl else ""
+        form = nodes.raw("", FORM.format(root=root) + whole, format="html")
         return [form, nodes.container("", all_pages(), classes=["choose-plain"])]
 
 

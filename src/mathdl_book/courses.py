@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 # Minutes that an exercise of one, two and three stars is planned with. A convention: nothing in
 # the pages says how long anybody takes.
-EXERCISE_MINUTES = (10, 20, 40)
+EXERCISE_MINUTES = (10, 15, 40)
 FIELDS = ("title", "read", "lab", "exercises")
 
 logger = logging.getLogger(__name__)

@@ -87,4 +87,5 @@ def test_without_a_script_there_is_a_table_of_all_pages(sample_book, name):
     html = sample_book.page("choosing")
     plain = html[html.index("choose-plain") :]
     assert name in re.sub(r"<[^>]+>", "", plain)
+    assert 'href="../mathdl.imscc"' in html
     assert re.search(r'class="choose"[^>]* hidden', html)
