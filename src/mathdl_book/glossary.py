@@ -1,7 +1,9 @@
-"""All words that the chapters define, on one page, each with the way to its chapter."""
+"""All words that the chapters define, on one page, and on each page a way from each word to it."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable, Iterator
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +16,39 @@ if TYPE_CHECKING:
     from sphinx.application import Sphinx
     from sphinx.environment import BuildEnvironment
 
+# Words that a sentence may also use in their everyday sense.
+EVERYDAY = frozenset(
+    [
+        "axis",
+        "barrier",
+        "baseline",
+        "cache",
+        "evidence",
+        "norm",
+        "prior",
+        "regret",
+        "remainder",
+        "score",
+        "tape",
+        "view",
+    ]
+)
+# What no link may stand in, and what speaks in a language of its own.
+UNLINKED = (
+    nodes.reference,
+    nodes.title,
+    nodes.caption,
+    nodes.term,
+    nodes.rubric,
+    nodes.strong,
+    nodes.literal,
+    nodes.math,
+    nodes.raw,
+    nodes.FixedTextElement,
+    nodes.Invisible,
+    addnodes.pending_xref,
+    addnodes.glossary,
+)
 # Word, id of its definition, the definition.
 Word = tuple[str, str, nodes.definition]
 
@@ -66,6 +101,102 @@ class ListWords(SphinxPostTransform):
         title = self.env.titles[docname].astext()
         definition[-1] += nodes.inline("", f" ({title})", classes=["word-chapter"])
         return nodes.definition_list_item("", nodes.term("", "", link), definition)
+
+
+class LinkFirstUses(SphinxPostTransform):
+    """Links the first use of each word on a page to its definition, where no author has."""
+
+    default_priority = 6
+
+    def run(self, **options: Any) -> None:
+        """Link the words of this page."""
+        here = self.env.docname
+        words = {
+            word.casefold(): (docname, at)
+            for docname, defined in _words(self.env).items()
+            for word, at, _ in defined
+            if docname != here and word not in EVERYDAY
+        }
+        for reference in self.document.findall(addnodes.pending_xref):
+            if reference.get("reftype") == "term":
+                words.pop(reference["reftarget"].casefold(), None)
+        described = next(iter(self.document.findall(addnodes.desc)), None) is not None
+        if described or "mathdl-glossary" in self.env.metadata.get(here, ()):
+            return
+        for text in list(prose(self.document)):
+            if not words:
+                break
+            pieces = list(split_at_words(text.astext(), words))
+            if len(pieces) > 1:
+                text.parent.replace(text, [self.node(*piece) for piece in pieces])
+
+    def node(self, text: str, target: tuple[str, str] | None) -> nodes.Node:
+        """Return a piece of a text, as a link where it is a word."""
+        if target is None:
+            return nodes.Text(text)
+        docname, at = target
+        uri = f"{self.app.builder.get_relative_uri(self.env.docname, docname)}#{at}"
+        return nodes.reference("", text, internal=True, refuri=uri, classes=["first-use"])
+
+
+def prose(doctree: nodes.document) -> Iterator[nodes.Text]:
+    """Yield the texts of a page in which a word may become a link.
+
+    Parameters
+    ----------
+    doctree : document
+        The page.
+    """
+    for paragraph in doctree.findall(nodes.paragraph):
+        above = paragraph.parent
+        while above is not None and not isinstance(above, UNLINKED):
+            if "in-this-chapter" in above.get("classes", ()):
+                break
+            above = above.parent
+        if above is None:
+            yield from _texts(paragraph)
+
+
+def _texts(node: nodes.Element) -> Iterator[nodes.Text]:
+    for child in node.children:
+        if isinstance(child, nodes.Text):
+            yield child
+        elif not isinstance(child, UNLINKED):
+            yield from _texts(child)
+
+
+def split_at_words(
+    text: str, words: dict[str, tuple[str, str]]
+) -> Iterable[tuple[str, tuple[str, str] | None]]:
+    """Yield the pieces of a text: words, each with its target, and what is between them.
+
+    Parameters
+    ----------
+    text : str
+        Some prose.
+    words : dict
+        Where each word, in lower case, leads to; those found are taken out.
+
+    Examples
+    --------
+    >>> words = {"gradient": ("a", "term-gradient"), "rank": ("b", "term-rank")}
+    >>> list(split_at_words("Gradients. A gradient again", words))
+    [('Gradients', ('a', 'term-gradient')), ('. A gradient again', None)]
+    >>> words
+    {'rank': ('b', 'term-rank')}
+    """
+    longest_first = sorted(words, key=len, reverse=True)
+    pattern = re.compile(rf"(?<![\w-])({'|'.join(map(re.escape, longest_first))})s?(?![\w-])", re.I)
+    done = 0
+    for found in pattern.finditer(text):
+        target = words.pop(found[1].casefold(), None)
+        if target is not None:
+            if found.start() > done:
+                yield text[done : found.start()], None
+            yield found[0], target
+            done = found.end()
+    if done < len(text):
+        yield text[done:], None
 
 
 def words_in(doctree: nodes.document) -> list[Word]:
@@ -122,6 +253,10 @@ def _rewritten(app: Sphinx, env: BuildEnvironment) -> list[str]:
     env.mathdl_words_shown = shown
     if before == shown:
         return []
+    if {(page, *entry[1:3]) for page, *entry in before} != {
+        (page, *entry[1:3]) for page, *entry in shown
+    }:
+        return sorted(env.all_docs)  # a word is new, gone or elsewhere: any page may link it
     return [name for name, about in env.metadata.items() if "mathdl-glossary" in about]
 
 
@@ -130,6 +265,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.add_node(all_words)
     app.add_directive("all-words", AllWords)
     app.add_post_transform(ListWords)
+    app.add_post_transform(LinkFirstUses)
     app.connect("doctree-read", _note)
     app.connect("env-purge-doc", _forget)
     app.connect("env-merge-info", _merge)
