@@ -53,7 +53,7 @@ AMENDS = tuple(
             r"<(i|span) class=\"((?:fa-|fas |fab |far |theme-switch)[^\"]*)\"",
             r'<\1 aria-hidden="true" class="\2"',
         ),
-        (r'<img alt="[^"]* logo" ', '<img alt="" width="20" height="20" '),
+        (r'<img alt="[^"]* logo" ', '<img alt="" role="presentation" width="20" height="20" '),
         # What opens the list below a page in the contents.
         (
             r"<summary>(<span class=\"toctree-toggle\") role=\"presentation\"",

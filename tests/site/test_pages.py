@@ -12,12 +12,12 @@ import pytest
 
 AXE = (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text(encoding="utf-8")
 # What is inside a formula is KaTeX's, the same on every page, and most of what a page consists of.
-CHECK = """(scope) => axe.run(
-  { include: [["html"]], exclude: scope },
-  { resultTypes: ["violations"], performanceTimer: false }
-).then(({ violations }) => violations.map(
+CHECK = """(large) => {
+  if (large) for (const one of document.querySelectorAll(".katex")) one.replaceChildren("x");
+  return axe.run(document, { resultTypes: ["violations"], performanceTimer: false }).then(({ violations }) => violations.map(
   (one) => one.id + ": " + one.nodes.slice(0, 3).map((node) => node.html.slice(0, 200)).join(" | ")
-))"""
+));
+}"""
 SHIFT = """() => new Promise((resolve) => {
   let sum = 0;
   new PerformanceObserver((list) => {
@@ -79,7 +79,7 @@ def test_a_page_is_for_everyone_quiet_and_fits_a_narrow_phone(
     opened = visit(name, scheme=scheme, width=width)
     opened.page.evaluate(AXE)
     large = (html / name).stat().st_size > 400_000
-    assert opened.page.evaluate(CHECK, [[".katex"]] if large else []) == []
+    assert opened.page.evaluate(CHECK, large) == []
     # The favicon of a page that is not there is found below the site's real address.
     assert opened.said == []
     assert [one for one in opened.asked if not one.startswith((site, "data:"))] == []
