@@ -266,7 +266,9 @@ def test_scalars_stay_scalars():
 def test_integers_and_shapes_that_only_broadcast_are_refused(name, options, reference):
     f, vjp = pair(name, options)
     x = np.ones((3, 2, 2))
-    with pytest.raises(TypeError, match="x must hold real or complex floats, got dtype int64"):
+    with pytest.raises(
+        TypeError, match=r"x must hold real or complex floats, got dtype int(32|64)"
+    ):
         f(np.ones((3, 2, 2), int))
     with pytest.raises(TypeError, match="dy must hold"):
         vjp(x, np.ones((3, 2, 2), int))

@@ -347,7 +347,7 @@ def test_a_wrong_rule_is_caught(monkeypatch):
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
-        (lambda: Node([1, 2]), TypeError, "int64"),
+        (lambda: Node([1, 2]), TypeError, "int(32|64)"),
         (lambda: autodiff.grad(lambda x: x * 2)(V), ValueError, r"shape \(3,\)"),
         (lambda: Node(V).backward(), ValueError, "cotangent"),
         (lambda: Node(V).backward(np.ones((3, 1))), ValueError, r"\(3, 1\)"),

@@ -374,7 +374,7 @@ def test_float32_stays_float32(name):
     ("call", "error", "message"),
     [
         (lambda: dist.Normal(0.0, 0.0), ValueError, "scale must be positive"),
-        (lambda: dist.Normal(0, 1), TypeError, "int64"),
+        (lambda: dist.Normal(0, 1), TypeError, "int(32|64)"),
         (lambda: dist.Normal(np.zeros(2), np.ones(3)), ValueError, "broadcast"),
         (
             lambda: dist.kl_divergence(dist.Normal(0.0, 1.0), dist.Laplace(0.0, 1.0)),

@@ -132,7 +132,7 @@ def test_bad_input_is_named():
     grad, params, _ = network_gradient()
     with pytest.raises(ValueError, match="shapes of x"):
         hessian.hvp(grad, np.ones(3), np.ones((3, 1)))
-    with pytest.raises(TypeError, match="int64"):
+    with pytest.raises(TypeError, match=r"int(32|64)"):
         hessian.hvp(lambda x: x, np.ones(3, int), np.ones(3))
     with pytest.raises(ValueError, match="2 entries"):
         hessian.hvp(lambda x: x[:2], np.ones(3), np.ones(3))

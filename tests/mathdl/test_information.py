@@ -160,7 +160,7 @@ def test_dtype_axis_and_shape_are_kept(dtype):
         (lambda: info.entropy([0.5, 0.6]), ValueError, "1.1"),
         (lambda: info.entropy([1.5, -0.5]), ValueError, "negative"),
         (lambda: info.entropy([np.nan, 1.0]), ValueError, "finite"),
-        (lambda: info.entropy([1, 0]), TypeError, "int64"),
+        (lambda: info.entropy([1, 0]), TypeError, "int(32|64)"),
         (lambda: info.kl_divergence([0.5, 0.5], [2.0, 2.0]), ValueError, "q must sum to 1"),
         (lambda: info.kl_divergence([[0.5, 0.5]], [0.5, 0.5]), ValueError, "one shape"),
         (lambda: info.mutual_information([0.5, 0.5]), ValueError, "two axes"),

@@ -232,7 +232,7 @@ def test_refuses_integers_and_a_cotangent_of_another_shape(name):
     arrays, dy = case.draw(2)
     for i, array in enumerate(arrays):
         wrong = [*arrays[:i], np.ones(array.shape, dtype=int), *arrays[i + 1 :]]
-        with pytest.raises(TypeError, match="int64"):
+        with pytest.raises(TypeError, match=r"int(32|64)"):
             case.f(*wrong)
     with pytest.raises(ValueError, match=r"dy must have the shape of the output"):
         case.vjp(*arrays, dy[..., None])

@@ -200,7 +200,7 @@ def test_the_dtype_is_kept(dtype):
     ("call", "message"),
     [
         (lambda: linalg.truncated_svd(np.eye(3), 4), r"0\.\.3"),
-        (lambda: linalg.truncated_svd(np.eye(3, dtype=int), 1), "int64"),
+        (lambda: linalg.truncated_svd(np.eye(3, dtype=int), 1), "int(32|64)"),
         (lambda: linalg.rank_for_error(np.eye(3), 1.5), "relative error"),
         (lambda: linalg.rank_for_error(np.ones((2, 3, 3)), 0.1), "one matrix"),
         (lambda: linalg.low_rank_errors(np.array([1.0, 2.0])), "sorted"),

@@ -213,7 +213,7 @@ def test_wrong_parameters_are_named():
         net.forward(params | {"weight_1": params["weight_1"].T}, x)
     with pytest.raises(ValueError, match=r"bias_1 must have shape \(4,\).*got \(\)"):
         net.forward(params | {"bias_1": np.float64(0)}, x)
-    with pytest.raises(TypeError, match="int64"):
+    with pytest.raises(TypeError, match=r"int(32|64)"):
         net.forward(params | {"bias_1": np.zeros(4, dtype=int)}, x)
     with pytest.raises(ValueError, match=r"x must have shape \(\.\.\., 3\)"):
         net.forward(params, x[:, :2])

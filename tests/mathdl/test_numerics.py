@@ -170,7 +170,9 @@ def test_shapes_dtypes_and_refusals(f):
             assert y.shape == shape and y.dtype == dtype
     strided = np.asfortranarray(RNG.uniform(1, 2, size=(4, 5)))[::2, 1:]
     np.testing.assert_array_equal(f(strided), f(strided.copy()))
-    with pytest.raises(TypeError, match="x must hold real or complex floats, got dtype int64"):
+    with pytest.raises(
+        TypeError, match=r"x must hold real or complex floats, got dtype int(32|64)"
+    ):
         f(np.arange(3))
 
 
@@ -445,7 +447,7 @@ def test_round_to_shapes_and_refusals():
     assert num.round_to(np.ones((2, 0), np.float32), "float16").shape == (2, 0)
     with pytest.raises(TypeError, match="real floats, got dtype complex128"):
         num.round_to(np.ones(2, complex), "bfloat16")
-    with pytest.raises(TypeError, match="got dtype int64"):
+    with pytest.raises(TypeError, match=r"got dtype int(32|64)"):
         num.round_to(np.arange(3), "bfloat16")
     with pytest.raises(ValueError, match="format must be one of float32, tf32"):
         num.round_to(np.ones(2), "fp16")

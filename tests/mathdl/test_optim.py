@@ -508,7 +508,10 @@ def test_clipping_a_batch_gives_each_copy_its_own_norm():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: optim.SGD(np.ones(2, int)), "must hold real or complex floats, got dtype int64"),
+        (
+            lambda: optim.SGD(np.ones(2, int)),
+            "must hold real or complex floats, got dtype int(32|64)",
+        ),
         (lambda: optim.SGD([1.0, 2.0]), "must be a NumPy array"),
         (lambda: optim.SGD([]), "empty"),
         (lambda: optim.SGD([np.ones(2), np.ones(2, np.float32)]), "one dtype"),
@@ -544,7 +547,7 @@ def test_refuses_what_cannot_be_meant(make, message):
     [
         ({"a": np.ones((2, 1))}, "must hold 'a', 'b', got 'a'"),
         ({"a": np.ones(2), "b": np.ones(3)}, r"gradient 'a' must have shape \(2, 1\), got \(2,\)"),
-        ({"a": np.ones((2, 1), int), "b": np.ones(3)}, "must have dtype float64, got int64"),
+        ({"a": np.ones((2, 1), int), "b": np.ones(3)}, "must have dtype float64, got int(32|64)"),
         ({"a": np.ones((2, 1)), "b": np.ones(3, np.float32)}, "must have dtype float64"),
         (np.ones(5), "must hold 'a', 'b', got one array"),
     ],
