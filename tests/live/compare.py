@@ -41,7 +41,7 @@ COLLECT = """() => [...document.querySelectorAll("div.cell")].map((root) => {
   const plain = (e) => !e.closest(".check-badge") && !e.closest(".text_html");
   const read = (list) => ({
     text: within(list, "pre").filter(plain).map(text).join("\\n"),
-    html: within(list, ".text_html").map((e) => e.innerText).join("\\n"),
+    html: within(list, ".text_html").map(text).join("\\n"),
     badges: within(list, ".check-badge .check-line").map((e) => e.textContent),
     figures: within(list, "img").map((e) => [e.naturalWidth, e.naturalHeight, e.alt]),
   });
@@ -281,7 +281,12 @@ def compare(html: Path, pages: list[str], store: Path, jobs: int) -> int:
     ):
         for future in as_completed([pool.submit(run_page, address, page) for page in waiting]):
             page, cells, seconds = future.result()
-            ours = [cell for cell in cells if cell["number"] is not None or cell["hidden"]]
+            # A cell that is not shown, below all that are, is never run.
+            ours = [
+                cell
+                for cell in cells
+                if cell["number"] is not None or (cell["hidden"] and cell["state"])
+            ]
             faults = [(cell, why) for cell in ours if (why := judge(cell))]
             count, fresh, failing = count + len(ours), fresh + len(ours), failing + len(faults)
             print(f"{page}: {len(ours) - len(faults)} of {len(ours)} cells, {seconds:.0f} s")

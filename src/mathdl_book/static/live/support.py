@@ -6,6 +6,7 @@ a MIME bundle as JSON.
 
 import ast
 import base64
+import functools
 import io
 import json
 import linecache
@@ -124,6 +125,44 @@ def described(figure):
         said += [f"lines {', '.join(named)}"] if named else []
         parts.append("; ".join(filter(None, said)))
     return "Figure. " + ". ".join(filter(None, parts))
+
+
+# --- NumPy ----------------------------------------------------------------------------------------
+
+
+def mend_numpy():
+    """Have NumPy's linear algebra raise as it does elsewhere.
+
+    It learns of a singular matrix from the processor's floating-point flags, which WebAssembly
+    does not have, and would return nan.
+    """
+    import numpy as np
+
+    for name, message in REFUSALS.items():
+        function = raising(getattr(np.linalg, name), message)
+        for module in (np.linalg, sys.modules["numpy.linalg._linalg"]):
+            setattr(module, name, function)
+
+
+REFUSALS = {
+    "inv": "Singular matrix",
+    "solve": "Singular matrix",
+    "cholesky": "Matrix is not positive definite",
+}
+
+
+def raising(function, message):
+    """Return a function that raises LinAlgError where finite arguments give nan."""
+    import numpy as np
+
+    @functools.wraps(function)
+    def wrapped(*args, **options):
+        result = function(*args, **options)
+        if np.isnan(result).any() and all(np.isfinite(argument).all() for argument in args):
+            raise np.linalg.LinAlgError(message)
+        return result
+
+    return wrapped
 
 
 # --- running ------------------------------------------------------------------------------------

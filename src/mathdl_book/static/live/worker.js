@@ -18,7 +18,7 @@ const LONGEST = 200_000; // characters that a cell may print
 /** @type {{version: string, core: Object<string, Entry>, packages: Object<string, Entry>, lock: any}} */
 let manifest;
 let python; // Pyodide
-let runCell, packagesOf, modules;
+let runCell, packagesOf, mendNumpy, modules;
 let current = 0; // the cell that runs
 
 // --- what is fetched --------------------------------------------------------------------------
@@ -170,6 +170,7 @@ async function start() {
   const live = python.runPython("import sys; sys.path.append('/lib/live'); import mathdl_live; mathdl_live");
   runCell = live.run_cell;
   packagesOf = live.packages;
+  mendNumpy = live.mend_numpy;
   modules = python.toPy(
     Object.fromEntries(
       Object.values(manifest.lock.packages).flatMap((p) => p.imports.map((module) => [module, p.name])),
@@ -215,6 +216,10 @@ async function run({ id, code, number }) {
     await python.loadPackage(missing, silent);
     const absent = missing.find((name) => !(name in python.loadedPackages));
     if (absent) throw lost ?? new Error(`${absent} could not be loaded.`);
+    if (mendNumpy && "numpy" in python.loadedPackages) {
+      mendNumpy();
+      mendNumpy = null;
+    }
   }
   postMessage({ type: "running", id });
   const begun = performance.now();
