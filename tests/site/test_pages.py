@@ -14,9 +14,11 @@ AXE = (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text(enc
 # What is inside a formula is KaTeX's, the same on every page, and most of what a page consists of.
 CHECK = """(large) => {
   if (large) for (const one of document.querySelectorAll(".katex")) one.replaceChildren("x");
-  return axe.run(document, { resultTypes: ["violations"], performanceTimer: false }).then(({ violations }) => violations.map(
-  (one) => one.id + ": " + one.nodes.slice(0, 3).map((node) => node.html.slice(0, 200)).join(" | ")
-));
+  const wanted = { resultTypes: ["violations"], performanceTimer: false };
+  const html = (node) => node.html.slice(0, 200);
+  return axe.run(document, wanted).then(({ violations }) => violations.map(
+    (one) => one.id + ": " + one.nodes.slice(0, 3).map(html).join(" | ")
+  ));
 }"""
 SHIFT = """() => new Promise((resolve) => {
   let sum = 0;
