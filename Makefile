@@ -25,13 +25,14 @@ endif
 export PYTHONPATH := $(CURDIR)/src$(if $(PYTHONPATH),:$(PYTHONPATH))
 BOOK := $(PY) -m mathdl_book
 
-.PHONY: help book test unit gates live serve lab permalinks bench lock clean needs
+.PHONY: help book test unit gates live site serve lab permalinks bench lock clean needs
 .DEFAULT_GOAL := help
 
 help:
 	@echo 'make book    build the book into _build/html (DEVICE=cuda, VENV=none, JOBS=N)'
 	@echo 'make test    style, unit tests, doctests, tests of the gates, then the book itself'
 	@echo 'make live    run every cell of the built book in a browser, and compare it with the page'
+	@echo 'make site    open every page of the built book in Chromium and look what is wrong'
 	@echo 'make serve   build, serve, and build again at every change (PORT=8000)'
 	@echo 'make lab     open the chapters in JupyterLab'
 	@echo 'make permalinks add what the last build made new to the links that must last'
@@ -57,6 +58,10 @@ gates: unit
 # Every NumPy cell in Chromium; only pages that have changed since their last good run.
 live: book
 	$(PY) tests/live/compare.py
+
+# Every page of the built book in Chromium: for everyone, quiet, narrow, light.
+site: $(READY)
+	OMP_NUM_THREADS=1 MATHDL_SITE=_build/html $(PY) -m pytest -q -n auto tests/site
 
 serve: $(READY)
 	@$(BOOK) serve --device $(DEVICE) --jobs $(JOBS) --port $(PORT)
@@ -106,6 +111,6 @@ $(VENV)/.installed: requirements.txt pyproject.toml
 
 # With the Python at hand: say what it lacks, install nothing.
 needs:
-	@$(BOOK) needs --groups plots,referees,book$(if $(filter test unit gates live,$(MAKECMDGOALS)),$(COMMA)test)$(if $(filter lab,$(MAKECMDGOALS)),$(COMMA)lab)
+	@$(BOOK) needs --groups plots,referees,book$(if $(filter test unit gates live site,$(MAKECMDGOALS)),$(COMMA)test)$(if $(filter lab,$(MAKECMDGOALS)),$(COMMA)lab)
 
 COMMA := ,
