@@ -159,6 +159,8 @@ async function start() {
     };
     (name === "stdout" ? python.setStdout : python.setStderr).call(python, { write });
   }
+  // When the runtime itself breaks down, what it was asked never answers.
+  python._api.on_fatal = (error) => postMessage({ type: "failed", message: `Python broke down: ${error.message}.` });
   python.FS.mkdirTree("/lib/live");
   python.registerJsModule("mathdl_live_host", {
     display: (bundle) => {
