@@ -161,7 +161,7 @@ def _texts(node: nodes.Element) -> Iterator[nodes.Text]:
     for child in node.children:
         if isinstance(child, nodes.Text):
             yield child
-        elif not isinstance(child, UNLINKED):
+        elif isinstance(child, nodes.emphasis | nodes.inline):  # and no button, link or formula
             yield from _texts(child)
 
 

@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
+from mathdl_book.parallel import cores
 from mathdl_book.typesetting import (
     STATIC,
     FormulaError,
@@ -174,7 +176,8 @@ def test_the_page_has_its_mathematics_set(sample_book) -> None:
     assert '<span class="eqno">(1.2)' in block
     assert 'href="#equation-eq-sample-gradient"' in block
     assert '<annotation encoding="application/x-tex">' in block
-    assert "katex/katex.min.css" in page and "https://cdn" not in page
+    assert "https://cdn" not in page
+    assert ".katex" in (sample_book.html / "_static/site.css").read_text(encoding="utf-8")
     assert (sample_book.html / "_static/katex/fonts/KaTeX_Main-Regular.woff2").is_file()
     assert not list(sample_book.html.rglob("katex.min.js"))
 
@@ -183,7 +186,8 @@ def test_a_build_reuses_the_formulas_of_the_last(sample_book) -> None:
     cache = sample_book.root / "_build" / "katex" / "formulas.jsonl"
     keys = [json.loads(line)[0] for line in cache.read_text().splitlines()]
     assert len(keys) > 20
-    assert len(keys) == len(set(keys))
+    # Pages are written side by side: each process may meet a formula first.
+    assert max(Counter(keys).values()) <= cores()
 
 
 def test_a_macro_nobody_defined_fails_the_build(fresh_sample_book) -> None:
