@@ -138,13 +138,15 @@ def test_every_point_moves_by_hand_and_by_arrow_keys(visit, name: str) -> None:
         assert knob.get_attribute("aria-valuetext") != said
         said = knob.get_attribute("aria-valuetext")
         knob.focus()
-        for keys in (("ArrowRight", "ArrowUp"), ("Shift+ArrowLeft", "Shift+ArrowDown")):
-            for key in keys:
-                page.keyboard.press(key)
-            page.wait_for_function(
-                "([knob, said]) => knob.getAttribute('aria-valuetext') !== said",
-                arg=[knob.element_handle(), said],
-            )
+        for shift in ("", "Shift+"):
+            # The hand may have led it to an end of its way: then the other keys move it.
+            for keys in (("ArrowRight", "ArrowUp"), ("ArrowLeft", "ArrowDown")):
+                for key in keys:
+                    page.keyboard.press(f"{shift}{key}")
+                page.wait_for_timeout(300)
+                if knob.get_attribute("aria-valuetext") != said:
+                    break
+            assert knob.get_attribute("aria-valuetext") != said
             said = knob.get_attribute("aria-valuetext")
         assert knob.get_attribute("aria-label")
 
