@@ -25,6 +25,7 @@ from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
 
 from .execution import measured
+from .kit import header_errors
 from .pages import Page, toc_docnames
 
 if TYPE_CHECKING:
@@ -239,10 +240,8 @@ def header(env: BuildEnvironment, docname: str) -> dict[str, Any]:
 
 @cache
 def _header(docname: str, path: Path, _changed: int) -> dict[str, Any]:
-    try:
-        return Page(docname, path).meta
-    except (ValueError, yaml.YAMLError):  # the page kit warns of it
-        return {}
+    page = Page(docname, path)
+    return {} if header_errors(page) else page.meta  # the page kit warns of them
 
 
 def _anchor(thing: dict[str, Any]) -> str:
