@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
+import browsing
 import mathdl_book
 
 ROOT = Path(__file__).parents[1]
@@ -84,26 +85,8 @@ def fresh_sample_book(tmp_path: Path) -> SampleBook:
     return SampleBook(tmp_path / "book")
 
 
-def chromium() -> str | None:
-    """Return the path of a Chromium, None if the machine has none."""
-    names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
-    return os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, names)), None)
-
-
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Any]:
     """A Chromium that can reach this machine only."""
-    from playwright.sync_api import Error, sync_playwright
-
-    with sync_playwright() as playwright:
-        try:
-            browser = playwright.chromium.launch(
-                executable_path=chromium(),
-                args=["--no-sandbox", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"],
-            )
-        except Error as error:
-            if "CI" in os.environ:  # which looks at the pages
-                raise
-            pytest.skip(f"no Chromium to test in: {str(error).splitlines()[0]}")
+    with browsing.browsing() as browser:
         yield browser
-        browser.close()

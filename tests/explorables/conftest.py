@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import functools
-import http.server
 import json
 import re
 import shutil
 import subprocess
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from browsing import served
 from mathdl_book.typesetting import node_binary
 
 ROOT = Path(__file__).parents[2]
@@ -188,28 +186,8 @@ def demo(name: str, buttons: str) -> str:
     return re.sub(r"surface=[\w-]+", lambda _: f"surface={next(surfaces)}", buttons)
 
 
-class Quiet(http.server.SimpleHTTPRequestHandler):
-    """Serves a folder without a word."""
-
-    def do_GET(self) -> None:
-        """Answer; a page's missing favicon is the site's matter."""
-        if self.path == "/favicon.ico":
-            self.send_response(204)
-            self.end_headers()
-        else:
-            super().do_GET()
-
-    def log_message(self, *_: object) -> None:
-        """Say nothing."""
-
-
 @pytest.fixture(scope="session")
 def address(explorables_page: Path) -> Iterator[str]:
-    """Where a local server shows that page, below a folder as on a project site."""
-    html = explorables_page.parents[1]
-    # One folder up, so that no path may start at the host.
-    handler = functools.partial(Quiet, directory=str(html.parent))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}/{html.name}/book/explorables.html"
-        server.shutdown()
+    """Where a local server shows that page."""
+    with served(explorables_page.parents[1]) as site:
+        yield site.address("explorables")

@@ -7,25 +7,22 @@ A page whose bytes, and those of all that runs it, are as at its last good run i
 from __future__ import annotations
 
 import argparse
-import functools
 import hashlib
-import http.server
 import json
 import math
 import multiprocessing
 import os
 import re
-import shutil
 import sys
-import threading
 import time
-from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT / "tests"))  # run as a script
+from browsing import launched, served  # noqa: E402
+
 CELL_LIMIT = 240  # seconds without news after which a page is given up
 NUMBER = re.compile(r"(?<![\w.])[-+−]?(?:\d[\d,]*\.?\d*|\.\d+)(?:[eE][-+]?\d+)?(?![\w])")
 CLOSE, NOISE = 1e-6, 1e-9
@@ -58,34 +55,6 @@ COLLECT = """() => [...document.querySelectorAll("div.cell")].map((root) => {
     status: bar?.querySelector(".live-status")?.textContent ?? null,
   };
 })"""
-
-
-class Handler(http.server.SimpleHTTPRequestHandler):
-    """Serves a folder as GitHub Pages does: ten minutes in the browser's cache."""
-
-    def end_headers(self) -> None:
-        """Let browsers keep what they got."""
-        self.send_header("Cache-Control", "max-age=600")
-        super().end_headers()
-
-    def log_message(self, *_: object) -> None:
-        """Say nothing."""
-
-
-@contextmanager
-def served(html: Path) -> Iterator[str]:
-    """Serve a built site below a folder, as on a project site; yields its address."""
-    handler = functools.partial(Handler, directory=str(html.parent))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}/{html.name}"
-        server.shutdown()
-
-
-def chromium() -> str | None:
-    """Return the path of a Chromium, None if the machine has none."""
-    names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
-    return os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, names)), None)
 
 
 # --- what is the same ---------------------------------------------------------------------------
@@ -214,10 +183,7 @@ def _start() -> None:
     from playwright.sync_api import sync_playwright
 
     playwright = sync_playwright().start()
-    _browser = playwright.chromium.launch(
-        executable_path=chromium(),
-        args=["--no-sandbox", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"],
-    ).new_context()
+    _browser = launched(playwright).new_context()
 
 
 def run_page(address: str, page: str) -> tuple[str, list[dict[str, Any]], float]:
@@ -274,12 +240,12 @@ def compare(html: Path, pages: list[str], store: Path, jobs: int) -> int:
             waiting.append(page)
     waiting.sort(key=lambda page: (html / page).stat().st_size, reverse=True)
     with (
-        served(html) as address,
+        served(html) as site,
         ProcessPoolExecutor(
             jobs, mp_context=multiprocessing.get_context("spawn"), initializer=_start
         ) as pool,
     ):
-        for future in as_completed([pool.submit(run_page, address, page) for page in waiting]):
+        for future in as_completed([pool.submit(run_page, site.url, page) for page in waiting]):
             page, cells, seconds = future.result()
             # A cell that is not shown, below all that are, is never run.
             ours = [

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import functools
-import http.server
 import json
 import os
 import shutil
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from browsing import Site, served
 from mathdl_book import pyodide
 
 PAGE = """\
@@ -66,34 +64,6 @@ plt.plot([0, 1], [0, 1]);
 """
 
 
-class Site:
-    """A built site behind a server that writes down what is asked of it."""
-
-    def __init__(self, html: Path) -> None:
-        self.html = html
-        self.asked: list[str] = []
-        site = self
-
-        class Handler(http.server.SimpleHTTPRequestHandler):
-            def do_GET(self) -> None:
-                site.asked.append(self.path)
-                super().do_GET()
-
-            def end_headers(self) -> None:
-                self.send_header("Cache-Control", "max-age=600")  # as GitHub Pages
-                super().end_headers()
-
-            def log_message(self, *_: object) -> None: ...
-
-        # One folder up, so that no path may start at the host.
-        handler = functools.partial(Handler, directory=str(html.parent))
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-
-    def address(self, page: str) -> str:
-        return f"http://127.0.0.1:{self.server.server_port}/{self.html.name}/book/{page}.html"
-
-
 @pytest.fixture(scope="session")
 def live_html(sample_book_type: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The sample book with a page more, and everything that a browser needs to run it."""
@@ -118,29 +88,23 @@ def live_html(sample_book_type: Any, tmp_path_factory: pytest.TempPathFactory) -
 @pytest.fixture(scope="session")
 def site(live_html: Path) -> Iterator[Site]:
     """That book on a server."""
-    site = Site(live_html)
-    yield site
-    site.server.shutdown()
-    site.server.server_close()
+    with served(live_html) as site:
+        yield site
 
 
 @pytest.fixture
 def copied_site(live_html: Path, tmp_path: Path) -> Iterator[Site]:
     """A copy of it that a test may damage."""
     shutil.copytree(live_html, tmp_path / "html")
-    site = Site(tmp_path / "html")
-    yield site
-    site.server.shutdown()
-    site.server.server_close()
+    with served(tmp_path / "html") as site:
+        yield site
 
 
 @pytest.fixture
 def bare_site(sample_book: Any) -> Iterator[Site]:
     """The sample book built where nothing of Python was to be had."""
-    site = Site(sample_book.html)
-    yield site
-    site.server.shutdown()
-    site.server.server_close()
+    with served(sample_book.html) as site:
+        yield site
 
 
 @pytest.fixture(scope="session")

@@ -1,9 +1,7 @@
 from __future__ import annotations
 
 import io
-import os
 import re
-import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,8 +11,6 @@ from PIL import Image
 
 from mathdl_book import finish
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
-CHROMIUM = next(filter(None, map(shutil.which, BROWSERS)), None)
 PHONE = 320
 
 
@@ -120,19 +116,6 @@ def test_figures_have_sizes_and_follow_the_theme(sample_book) -> None:
         assert re.search(r'width="\d+" height="\d+"', image)
         assert 'class="dark-light"' in image
         assert re.search(r'alt="[^"]{20,}"', image)
-
-
-@pytest.fixture(scope="module")
-def browser():
-    if CHROMIUM is None:
-        assert "CI" not in os.environ, f"CI looks at the pages: install one of {BROWSERS}"
-        pytest.skip("no Chromium on this machine")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield chromium
-        chromium.close()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

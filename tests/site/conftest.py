@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import functools
-import http.server
 import os
-import shutil
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,12 +10,7 @@ from typing import Any
 
 import pytest
 
-
-class Quiet(http.server.SimpleHTTPRequestHandler):
-    """Serves a folder without a word."""
-
-    def log_message(self, *_: object) -> None:
-        """Say nothing."""
+from browsing import served
 
 
 @dataclass
@@ -42,34 +33,8 @@ def html(request: pytest.FixtureRequest) -> Path:
 @pytest.fixture(scope="session")
 def site(html: Path) -> Iterator[str]:
     """Where a local server shows the site: below a folder, as Pages does."""
-    handler = functools.partial(Quiet, directory=str(html.parent))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}/{html.name}"
-        server.shutdown()
-
-
-def chromium() -> str | None:
-    """Return the path of a Chromium, None if the machine has none of its own."""
-    names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
-    return os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, names)), None)
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Any]:
-    """A Chromium that can reach this machine only."""
-    from playwright.sync_api import Error, sync_playwright
-
-    with sync_playwright() as playwright:
-        try:
-            browser = playwright.chromium.launch(
-                executable_path=chromium(),
-                args=["--no-sandbox", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"],
-            )
-        except Error as error:
-            pytest.skip(f"no Chromium to test in: {str(error).splitlines()[0]}")
-        yield browser
-        browser.close()
+    with served(html) as site:
+        yield site.url
 
 
 @pytest.fixture

@@ -1,0 +1,90 @@
+"""Chromium and a server for the tests that look at built pages."""
+
+from __future__ import annotations
+
+import functools
+import http.server
+import os
+import shutil
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+# It can reach this machine only; runners have no sandbox for it.
+ARGUMENTS = ("--no-sandbox", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1")
+
+
+def chromium() -> str | None:
+    """Return the path of a Chromium, None if the machine has none."""
+    return os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, BROWSERS)), None)
+
+
+def launched(playwright: Any) -> Any:
+    """Return a running Chromium."""
+    return playwright.chromium.launch(executable_path=chromium(), args=list(ARGUMENTS))
+
+
+@contextmanager
+def browsing() -> Iterator[Any]:
+    """Run a Chromium; without one, skip the test, but fail where CI looks at the pages."""
+    from playwright.sync_api import Error, sync_playwright
+
+    with sync_playwright() as playwright:
+        try:
+            browser = launched(playwright)
+        except Error as error:
+            if "CI" in os.environ:
+                raise
+            pytest.skip(f"no Chromium to test in: {str(error).splitlines()[0]}")
+        yield browser
+        browser.close()
+
+
+class Site:
+    """A folder with a built site on a server, below a folder as on a project site.
+
+    Attributes
+    ----------
+    html : Path
+        The folder.
+    url : str
+        Its address, without a slash at the end.
+    asked : list of str
+        The paths that were asked for.
+    """
+
+    def __init__(self, html: Path, url: str, asked: list[str]) -> None:
+        self.html, self.url, self.asked = html, url, asked
+
+    def address(self, page: str) -> str:
+        """Return where a page of the book is, as `labs/lab-0-sample`."""
+        return f"{self.url}/book/{page}.html"
+
+
+@contextmanager
+def served(html: Path) -> Iterator[Site]:
+    """Serve a site as GitHub Pages does: without a word, ten minutes in the browser's cache."""
+    asked: list[str] = []
+
+    class Handler(http.server.SimpleHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            super().do_GET()
+
+        def end_headers(self) -> None:
+            self.send_header("Cache-Control", "max-age=600")
+            super().end_headers()
+
+        def log_message(self, *_: object) -> None: ...
+
+    # One folder up, so that no path may start at the host.
+    handler = functools.partial(Handler, directory=str(html.parent))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield Site(html, f"http://127.0.0.1:{server.server_port}/{html.name}", asked)
+        server.shutdown()
