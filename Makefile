@@ -3,6 +3,7 @@
 #
 #   VENV=none         use the Python at hand (PYTHON) and install nothing, as in a container
 #   DEVICE=cuda       run the torch side of the checks on a GPU, and insist that it was used
+#   EDITION=2026.1    build the pages as that edition, to be published at /2026.1/
 #   TORCH_INDEX=URL   another index to take torch from, such as the one with the CPU-only builds
 #   JOBS=N            pages executed at a time (as many as there are cores)
 
@@ -12,6 +13,7 @@ DEVICE ?= cpu
 JOBS ?= 0
 TORCH_INDEX ?=
 PORT ?= 8000
+EDITION ?= latest
 
 ifeq ($(VENV),none)
 PY := $(PYTHON)
@@ -25,7 +27,7 @@ endif
 export PYTHONPATH := $(CURDIR)/src$(if $(PYTHONPATH),:$(PYTHONPATH))
 BOOK := $(PY) -m mathdl_book
 
-.PHONY: help book test unit gates live site serve lab permalinks bench lock clean needs
+.PHONY: help book test unit gates live site edition serve lab permalinks bench lock clean needs
 .DEFAULT_GOAL := help
 
 help:
@@ -33,6 +35,7 @@ help:
 	@echo 'make test    style, unit tests, doctests, tests of the gates, then the book itself'
 	@echo 'make live    run every cell of the built book in a browser, and compare it with the page'
 	@echo 'make site    open every page of the built book in Chromium and look what is wrong'
+	@echo 'make edition build the book as EDITION=latest, and put it into _build/editions beside others'
 	@echo 'make serve   build, serve, and build again at every change (PORT=8000)'
 	@echo 'make lab     open the chapters in JupyterLab'
 	@echo 'make permalinks add what the last build made new to the links that must last'
@@ -62,6 +65,11 @@ live: book
 # Every page of the built book in Chromium: for everyone, quiet, narrow, light.
 site: $(READY)
 	OMP_NUM_THREADS=1 MATHDL_SITE=_build/html $(PY) -m pytest -q -n auto tests/site
+
+# As a host serves it: http://localhost:8000/ after `python -m http.server -d _build/editions`.
+edition: $(READY)
+	@MATHDL_EDITION=$(EDITION) $(BOOK) build --device $(DEVICE) --jobs $(JOBS)
+	@$(PY) -m mathdl_book.editions assemble _build/html --edition $(EDITION) --into _build/editions
 
 serve: $(READY)
 	@$(BOOK) serve --device $(DEVICE) --jobs $(JOBS) --port $(PORT)

@@ -16,6 +16,9 @@ import yaml
 import browsing
 import mathdl_book
 
+# Of the book that CI publishes, not of those that tests build.
+os.environ.pop("MATHDL_EDITION", None)
+
 ROOT = Path(__file__).parents[1]
 # The machinery without the gates: what they object to is their own tests' matter.
 MODULES = [name for name in mathdl_book.MODULES if name not in ("permalinks", "gates")]

@@ -31,6 +31,7 @@ MODULES = (
     "live",  # cells that run in the reader's browser
     "finish",  # what the finished HTML must not contain (thebe, foreign assets) and must (sizes)
     "found",  # addresses, what a page says of itself, citation, 404, sitemap
+    "editions",  # one folder for each, and a way from old ones to the newest
     "search",  # names and texts that the search page looks in
     "frame",  # what stands around the text, put right
     "assets",  # one stylesheet and one script of what pages use

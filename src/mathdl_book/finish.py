@@ -16,6 +16,8 @@ from docutils import nodes
 
 from mathdl.plots import MARK
 
+from .leading import leading_page
+
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
     from sphinx.config import Config
@@ -208,23 +210,9 @@ def write_front_door(app: Sphinx, exception: Exception | None) -> None:
     """Write ``index.html`` as an instant way to the first page, readable without refreshing."""
     if exception or app.builder.format != "html" or app.config.root_doc == "index":
         return
-    first = html.escape(app.builder.get_target_uri(app.config.root_doc))
-    title = html.escape(app.config.html_title or app.config.project)
-    (Path(app.outdir) / "index.html").write_text(
-        f"""<!DOCTYPE html>
-<html lang="{app.config.language or "en"}">
-<head>
-<meta charset="utf-8">
-<title>{title}</title>
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="refresh" content="0; url={first}">
-<link rel="canonical" href="{first}">
-</head>
-<body><p><a href="{first}">{title}</a></p></body>
-</html>
-""",
-        encoding="utf-8",
-    )
+    first = app.builder.get_target_uri(app.config.root_doc)
+    page = leading_page(first, app.config.html_title or app.config.project)
+    (Path(app.outdir) / "index.html").write_text(page, encoding="utf-8")
 
 
 def remove_unused(app: Sphinx, exception: Exception | None) -> None:

@@ -22,6 +22,7 @@ from docutils import nodes
 from sphinx.environment.collectors import EnvironmentCollector
 
 from .catalogue import header, parts
+from .editions import LATEST
 from .pages import toc_docnames
 
 if TYPE_CHECKING:
@@ -308,6 +309,7 @@ def bibtex(app: Sphinx, docname: str, title: str) -> str:
         "author": f"{{{config.author}}}",
         "title": book_title(config) if whole else title,
         "booktitle": "" if whole else book_title(config),
+        "edition": config.mathdl_edition.removeprefix(LATEST),
         "year": year[0] if year else "",
         "url": f"{config.html_baseurl}{docname}.html" if config.html_baseurl else "",
         "note": f"Version of {changed[1]}, {changed[0][:10]}" if changed else "",
@@ -367,9 +369,10 @@ def page_end(app: Sphinx, name: str, context: dict[str, Any]) -> str:
     if repository:
         edition = changed[0][:10] if changed else ""
         report = report_address(repository, name.removeprefix("book/"), edition)
-        edit = f"{repository}/edit/{branch}/{quote(source)}"
         said.append(f'<a class="report" href="{_attribute(report)}">Report an error</a>')
-        said.append(f'<a href="{_attribute(edit)}">Edit this page</a>')
+        if options.get("use_edit_page_button"):
+            edit = f"{repository}/edit/{branch}/{quote(source)}"
+            said.append(f'<a href="{_attribute(edit)}">Edit this page</a>')
     title = _title(app, name)
     cite = html.escape(bibtex(app, name, title))
     facts = "".join(f"<li>{one}</li>" for one in said)

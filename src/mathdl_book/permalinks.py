@@ -7,7 +7,6 @@ renamed or moved.  ``python -m mathdl_book.permalinks publish`` adds what a buil
 from __future__ import annotations
 
 import argparse
-import json
 import posixpath
 import re
 import sys
@@ -21,6 +20,7 @@ import yaml
 
 from mathdl_book.facts import Facts, read_site
 from mathdl_book.findings import Finding
+from mathdl_book.leading import leading_page, script_json
 from mathdl_book.pages import toc_docnames
 
 if TYPE_CHECKING:
@@ -198,7 +198,7 @@ def _moved_script(away: Mapping[str, list[str]]) -> str:
     """Return the script that leads from moved ids to the pages that hold them now."""
     anchors = "".join(f'<span id="{escape(name[1:])}"></span>' for name in away)
     return (
-        f"{anchors}<script>{{const moved = {_json(away)};"
+        f"{anchors}<script>{{const moved = {script_json(away)};"
         "const go = () => { const to = moved[location.hash];"
         "if (to) location.replace(to[0] + location.search + to[1]); };"
         'go(); addEventListener("hashchange", go);}</script>'
@@ -217,22 +217,11 @@ def redirect_page(old: str, new: str, fragments: Mapping[str, str]) -> str:
     fragments : mapping
         Id in the old page → ``document#id``, where it is not the same id in the new page.
     """
-    to = _relative(old, new)
     moved = {}
-    for name, address in sorted(fragments.items()):
+    for name, address in fragments.items():
         target, _, fragment = address.partition("#")
-        moved[f"#{name}"] = [_relative(old, target), f"#{fragment}"]
-    return (
-        f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        f"<title>This page has moved</title>\n"
-        f'<link rel="canonical" href="{escape(to)}">\n<meta name="robots" content="noindex">\n'
-        f"<script>const moved = {_json(moved)};\n"
-        f"const [page, id] = moved[location.hash] ?? [{_json(to)}, location.hash];\n"
-        "location.replace(page + location.search + id);</script>\n"
-        f'<noscript><meta http-equiv="refresh" content="0; url={escape(to)}"></noscript>\n'
-        f'</head>\n<body>\n<p>This page has moved to <a href="{escape(to)}">{escape(new)}</a>.'
-        "</p>\n</body>\n</html>\n"
-    )
+        moved[f"#{name}"] = (_relative(old, target), f"#{fragment}")
+    return leading_page(_relative(old, new), new, "This page has moved to", moved)
 
 
 def write_redirects(outdir: Path, links: Permalinks, docnames: Collection[str]) -> None:
@@ -348,11 +337,6 @@ def _finish(app: Sphinx, error: Exception | None) -> None:
 def _relative(docname: str, target: str) -> str:
     """Return the address of one page as written in another."""
     return posixpath.relpath(f"{target}.html", posixpath.dirname(f"{docname}.html") or ".")
-
-
-def _json(value: Any) -> str:
-    """Return JSON that may stand in a script."""
-    return json.dumps(value).replace("<", "\\u003c")
 
 
 if __name__ == "__main__":

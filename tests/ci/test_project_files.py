@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from mathdl_book import editions
+
 ROOT = Path(__file__).resolve().parents[2]
 WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
 FORMS = sorted(
@@ -65,6 +67,22 @@ def test_gpu_job_asserts_the_device_and_never_runs_a_forks_code():
     assert "make book DEVICE=cuda" in steps
     assert any('startswith("cuda")' in run and "ledger.json" in run for run in steps)
     assert "github.event.pull_request.head.repo.full_name == github.repository" in job["if"]
+
+
+def test_a_green_main_and_every_tag_are_published_and_nothing_else():
+    book = yaml.safe_load((ROOT / ".github/workflows/book.yml").read_text())
+    assert book[True]["push"] == {"branches": ["main"], "tags": ["20[0-9][0-9]*"]}  # `on` is true
+    publish = book["jobs"]["publish"]
+    assert publish["needs"] == "test"
+    assert publish["if"] == "github.event_name == 'push'"
+    assert publish["permissions"] == {"contents": "write"}
+    assert {name for name, job in book["jobs"].items() if "permissions" in job} == {"publish"}
+    # The branch that editions go to is the one that is shown, and only after such a push.
+    pages = yaml.safe_load((ROOT / ".github/workflows/pages.yml").read_text())
+    assert pages[True]["workflow_run"]["workflows"] == [book["name"]]
+    deploy = pages["jobs"]["deploy"]
+    assert "workflow_run.event == 'push'" in deploy["if"]
+    assert deploy["steps"][0]["with"]["ref"] == editions.BRANCH
 
 
 @pytest.mark.parametrize("path", FORMS, ids=lambda path: path.name)

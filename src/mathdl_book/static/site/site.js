@@ -227,7 +227,8 @@
   }
 
   // ---- links to anything: plain, for Markdown, for HTML, for LaTeX ----
-  const canonical = one('link[rel="canonical"]')?.href ?? location.href.replace(/[?#].*/, "");
+  // The address of this very edition, which the canonical one need not be.
+  const canonical = one('meta[property="og:url"]')?.content ?? location.href.replace(/[?#].*/, "");
   const title = one("article h1")?.firstChild?.textContent ?? document.title;
   const nameOf = (link) => {
     const box = link.closest("figcaption, caption, .admonition-title, .eqno, dt, h1, h2, h3, h4, h5, h6");
