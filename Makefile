@@ -6,11 +6,13 @@
 #   EDITION=2026.1    build the pages as that edition, to be published at /2026.1/
 #   TORCH_INDEX=URL   another index to take torch from, such as the one with the CPU-only builds
 #   JOBS=N            pages executed at a time (as many as there are cores)
+#   SOLUTIONS=none    leave every solution out of the pages, and of all that is made of them
 
 PYTHON ?= python3
 VENV ?= .venv
 DEVICE ?= cpu
 JOBS ?= 0
+SOLUTIONS ?=
 TORCH_INDEX ?=
 PORT ?= 8000
 EDITION ?= latest
@@ -26,12 +28,13 @@ endif
 # Also without installing the packages of src/, and also in a page's kernel.
 export PYTHONPATH := $(CURDIR)/src$(if $(PYTHONPATH),:$(PYTHONPATH))
 BOOK := $(PY) -m mathdl_book
+BUILD := $(BOOK) build --device $(DEVICE) --jobs $(JOBS)$(if $(SOLUTIONS), --solutions $(SOLUTIONS))
 
 .PHONY: help book test unit gates live site edition serve lab permalinks bench lock clean needs
 .DEFAULT_GOAL := help
 
 help:
-	@echo 'make book    build the book into _build/html (DEVICE=cuda, VENV=none, JOBS=N)'
+	@echo 'make book    build the book into _build/html (DEVICE=cuda, VENV=none, JOBS=N, SOLUTIONS=none)'
 	@echo 'make test    style, unit tests, doctests, tests of the gates, then the book itself'
 	@echo 'make live    run every cell of the built book in a browser, and compare it with the page'
 	@echo 'make site    open every page of the built book in Chromium and look what is wrong'
@@ -44,10 +47,10 @@ help:
 	@echo 'make clean   remove what builds have made (not $(VENV))'
 
 book: $(READY)
-	@$(BOOK) build --device $(DEVICE) --jobs $(JOBS)
+	@$(BUILD)
 
 test: unit gates
-	@$(BOOK) build --device $(DEVICE) --jobs $(JOBS)
+	@$(BUILD)
 
 # One thread for each test process: pytest runs as many as there are cores.
 unit: $(READY)
@@ -72,7 +75,7 @@ edition: $(READY)
 	@$(PY) -m mathdl_book.editions assemble _build/html --edition $(EDITION) --into _build/editions
 
 serve: $(READY)
-	@$(BOOK) serve --device $(DEVICE) --jobs $(JOBS) --port $(PORT)
+	@$(BOOK) serve --device $(DEVICE) --jobs $(JOBS) --port $(PORT)$(if $(SOLUTIONS), --solutions $(SOLUTIONS))
 
 # JupyterLab opens Markdown as text unless its settings say otherwise; these are for this folder.
 lab: $(READY)

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 # In the order in which their hooks must run; each has a `setup(app)`.
 MODULES = (
     "repository",  # repository URL and branch, launch buttons
+    "solutions",  # a book without its solutions
     "lookups",  # what is looked up for every reference, remembered
     "execution",  # execute the pages ahead of Sphinx reading them
     "outputs",  # the MIME renderer of checks, values, theme-following figures
@@ -45,7 +46,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
         import_module(f"{__name__}.{name}").setup(app)
     return {
         "version": "1",
-        "env_version": 7,  # to be raised when what is kept of a page read changes
+        "env_version": 8,  # to be raised when what is kept of a page read changes
         "parallel_read_safe": True,
         "parallel_write_safe": True,
     }

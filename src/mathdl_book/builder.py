@@ -23,6 +23,7 @@ from typing import Any
 
 from . import unchanged
 from .kernels import preloads, start_early
+from .pages import VARIABLE as SOLUTIONS
 
 HTML = "html"
 FAILED = "failed"
@@ -246,6 +247,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--root", type=Path, default=Path(), help="folder of _config.yml")
     parser.add_argument("--device", default=os.environ.get("MATHDL_DEVICE") or "cpu")
     parser.add_argument("--jobs", type=int, default=0, help="pages executed at a time")
+    parser.add_argument("--solutions", choices=("all", "none"), help="none leaves them all out")
     parser.add_argument("--keep", action="store_true", help="leave the pages of a failed build")
     parser.add_argument("--host", default="127.0.0.1", help="address to serve on")
     parser.add_argument("--port", type=int, default=8000, help="port to serve on")
@@ -258,6 +260,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _needs(root, given.groups.split(","))
     if not (root / "_config.yml").is_file():
         return _fail(f"{root} holds no _config.yml: run this in the book's folder, or give --root")
+    if given.solutions:
+        os.environ[SOLUTIONS] = given.solutions
     if given.command == "serve":
         return serve(root, device=given.device, jobs=given.jobs, host=given.host, port=given.port)
     try:

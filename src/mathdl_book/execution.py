@@ -388,6 +388,7 @@ class AheadClient(NotebookClientBase):
         for cell, executed in zip(
             code_cells(self.notebook), code_cells(result.notebook), strict=True
         ):
+            cell.source = executed.source  # where solutions are left out it is not what was read
             cell.outputs = executed.outputs
             cell.execution_count = executed.execution_count
         language = result.notebook.metadata.get("language_info")

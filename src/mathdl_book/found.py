@@ -24,6 +24,7 @@ from sphinx.environment.collectors import EnvironmentCollector
 from .catalogue import header, parts
 from .editions import LATEST
 from .pages import toc_docnames
+from .solutions import left_out
 
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
@@ -370,7 +371,8 @@ def page_end(app: Sphinx, name: str, context: dict[str, Any]) -> str:
         edition = changed[0][:10] if changed else ""
         report = report_address(repository, name.removeprefix("book/"), edition)
         said.append(f'<a class="report" href="{_attribute(report)}">Report an error</a>')
-        if options.get("use_edit_page_button"):
+        # The page's source holds its solutions.
+        if options.get("use_edit_page_button") and not left_out(app):
             edit = f"{repository}/edit/{branch}/{quote(source)}"
             said.append(f'<a href="{_attribute(edit)}">Edit this page</a>')
     title = _title(app, name)

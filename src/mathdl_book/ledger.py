@@ -20,12 +20,14 @@ from docutils import nodes
 from sphinx.util.docutils import SphinxDirective
 
 from mathdl_book.outputs import check_anchors, counted, scientific
+from mathdl_book.solutions import is_hidden
 
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
     from sphinx.environment import BuildEnvironment
 
 SCHEMA = Path(__file__).parent / "static" / "schemas" / "ledger.schema.json"
+LEFT_OUT_SAID = "in a solution that is left out here"
 # Kinds whose error is rounding's or a step's, so that the largest says something about the book;
 # an equality may be with a limit or an approximation.
 DERIVATIVES = frozenset({"gradient", "vjp", "jacobian", "hessian"})
@@ -44,7 +46,7 @@ class CheckRecord:
     cell : int
         Index of the cell among all cells of the page's notebook.
     anchor : str
-        Id of its badge on that page.
+        Id of its badge on that page; empty where it stands in a solution that is left out.
     """
 
     record: dict[str, Any]
@@ -77,7 +79,7 @@ def collect(notebooks: Mapping[str, Mapping[str, Any]]) -> list[CheckRecord]:
         In the order of the notebooks and of the cells in each.
     """
     return [
-        CheckRecord(record, page, cell, anchor)
+        CheckRecord(record, page, cell, "" if is_hidden(notebook["cells"][cell]) else anchor)
         for page, notebook in notebooks.items()
         for cell, _, anchor, record in check_anchors(notebook.get("cells") or [])
     ]
@@ -232,7 +234,9 @@ class Ledger:
                     "page": page,
                     "number": self.numbers.get(label),
                     "url": f"{page}{suffix}#equation-{label}",
-                    "checks": [f"{c.page}{suffix}#{c.anchor}" for c in self.by_claim[label]],
+                    "checks": [
+                        f"{c.page}{suffix}#{c.anchor}" for c in self.by_claim[label] if c.anchor
+                    ],
                 }
                 for label, page in self.claimed.items()
             ],
@@ -241,7 +245,7 @@ class Ledger:
                     **item.record,
                     "page": item.page,
                     "cell": item.cell,
-                    "url": f"{item.page}{suffix}#{item.anchor}",
+                    "url": f"{item.page}{suffix}#{item.anchor}" if item.anchor else None,
                 }
                 for item in self.records
             ],
@@ -390,7 +394,10 @@ def claim_badge(checks: list[CheckRecord], url: Any) -> str:
         )
         text = f"{mark} {word}" if place == 1 else f"{place}"
         label = "" if place == 1 else f' aria-label="check {place}"'
-        links.append(f'<a href="{html.escape(url(item))}" title="{title}"{label}>{text}</a>')
+        if item.anchor:
+            links.append(f'<a href="{html.escape(url(item))}" title="{title}"{label}>{text}</a>')
+        else:
+            links.append(f'<span title="{title}, {LEFT_OUT_SAID}">{text}</span>')
     return f'<span class="claim-badge {state}">{" ".join(links)}</span>'
 
 
@@ -444,8 +451,10 @@ def ledger_nodes(app: Sphinx, page: str) -> list[nodes.Node]:
             f"{route['name']} {scientific(route['worst_error'])}" for route in record["routes"]
         )
         mark = "✓" if item.passed else "✗"
+        said: str | nodes.Node = f"{mark} {record['kind']}"
+        said = _link(said, uri(item.page, item.anchor)) if item.anchor else said
         return [
-            _cell(_link(f"{mark} {record['kind']}", uri(item.page, item.anchor))),
+            _cell(said, *([] if item.anchor else [f", {LEFT_OUT_SAID}"])),
             _cell(routes or "direct", classes=["routes"]),
             _cell(f"{scientific(record['worst_error'])} of {scientific(record['tolerance'])}"),
             _cell(f"{record['points']:,}", classes=["number"]),

@@ -22,7 +22,7 @@ from docutils import nodes
 from myst_nb.core.read import is_myst_markdown_notebook, read_myst_markdown_notebook
 from nbformat import NotebookNode, v4
 
-from mathdl_book import labs, markdown
+from mathdl_book import labs, markdown, solutions
 from mathdl_book.markdown import Writer, details, holds_cells, is_cell
 from mathdl_book.pages import Page
 from mathdl_book.running import tags
@@ -185,7 +185,7 @@ def notebook_name(docname: str, solved: bool = False) -> str:
 
 def is_lab(page: NotebookNode) -> bool:
     """Return whether a page has cells to fill in."""
-    return any(labs.TAG in tags(cell) for cell in page.cells)
+    return any({labs.TAG, solutions.TO_FILL_IN} & set(tags(cell)) for cell in page.cells)
 
 
 def make_notebook(
@@ -216,6 +216,8 @@ def make_notebook(
 
     def add_code(index: int, solution: bool) -> None:
         cell = page.cells[index]
+        if solutions.LEFT_OUT in tags(cell):
+            return
         source = cell.source
         if labs.TAG in tags(cell):
             source = labs.solved(source) if solved else labs.starter(source)
@@ -282,7 +284,8 @@ def page_of(env: BuildEnvironment, docname: str) -> NotebookNode | None:
     page = Page(docname, Path(env.doc2path(docname)))
     if not is_myst_markdown_notebook(page.text):
         return None
-    notebook = read_myst_markdown_notebook(page.text, config=env.myst_config, path=page.path)
+    text = solutions.shown(env.app, docname).text
+    notebook = read_myst_markdown_notebook(text, config=env.myst_config, path=page.path)
     return notebook if any(cell.cell_type == "code" for cell in notebook.cells) else None
 
 
@@ -309,7 +312,8 @@ def write_notebooks(app: Sphinx, doctree: nodes.document, docname: str) -> None:
     setup = setup_code(sources, repository, commit)
     book = app.config.html_title or app.config.project
     lab = is_lab(page)
-    for solved in (False, True) if lab else (True,):
+    left_out = solutions.left_out(app)
+    for solved in (False,) if left_out and lab else (False, True) if lab else (True,):
         what = (
             ("The solved version" if solved else "The version to fill in") if lab else "A notebook"
         )
@@ -367,7 +371,7 @@ def remove_stale(app: Sphinx, error: Exception | None) -> None:
 
 def setup(app: Sphinx) -> dict[str, Any]:
     """Register the notebooks."""
-    sources = [Path(module.__file__) for module in (labs, markdown)]
+    sources = [Path(module.__file__) for module in (labs, markdown, solutions)]
     text = b"".join(path.read_bytes() for path in (*sources, Path(__file__)))
     rules = hashlib.sha256(text).hexdigest()
     app.add_config_value("mathdl_notebook_rules", rules, "html")  # a change writes every page anew

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import yaml
+
+# Says whether a build shows solutions: see `mathdl_book.solutions`.
+VARIABLE = "MATHDL_SOLUTIONS"
+# Where a line of a page gives something a label: a heading, a directive, an equation.
+LABELS = re.compile(
+    r"^[ \t>]*(?:\(([^()]+)\)=[ \t]*$|:(?:label|name):[ \t]+(\S+)|\$\$[ \t]*\(([^()]+)\)[ \t]*$"
+    r"|.*\S[ \t]*\$\$[ \t]*\(([^()]+)\)[ \t]*$)"
+)
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any
 
 from sphinx.errors import SphinxWarning
 
-from mathdl_book import ledger, permalinks
+from mathdl_book import ledger, permalinks, solutions
 from mathdl_book.facts import Facts, read_site
 from mathdl_book.findings import Finding, findings_of
 from mathdl_book.gates import building, doctrees, downloads, notebooks, pages, site
@@ -198,10 +198,14 @@ def _findings(app: Sphinx, finished: bool) -> list[Finding]:
         found += notebooks.claim_findings(ledger.claims(app.env), records)
     if finished and app.builder.name == "html":
         for docname in docnames:
-            found += downloads.download_findings(docname, kept.pages[docname][1], Path(app.outdir))
+            gone = solutions.shown(app, docname).cells if solutions.left_out(app) else None
+            cells = kept.pages[docname][1]
+            found += downloads.download_findings(docname, cells, Path(app.outdir), gone)
         facts = read_site(Path(app.outdir), kept.html)
         found += site.site_findings(Path(app.outdir), facts)
-        found += permalinks.permalink_findings(permalinks.load(root), docnames, facts)
+        published = permalinks.load(root)
+        gone = solutions.labels_left_out(app)
+        found += permalinks.permalink_findings(published, docnames, facts, gone)
     (Path(app.doctreedir) / KEPT).write_bytes(pickle.dumps(kept))
     return found
 

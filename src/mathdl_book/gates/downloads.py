@@ -26,7 +26,9 @@ LEFT_OVER = re.compile(
 )
 
 
-def download_findings(docname: str, cells: list[Cell], outdir: Path) -> Iterator[Finding]:
+def download_findings(
+    docname: str, cells: list[Cell], outdir: Path, left_out: frozenset[int] | None = None
+) -> Iterator[Finding]:
     """Yield what is wrong with the notebooks of a page.
 
     Parameters
@@ -37,11 +39,14 @@ def download_findings(docname: str, cells: list[Cell], outdir: Path) -> Iterator
         Its code cells; without any there is no notebook.
     outdir : Path
         Folder of the built site.
+    left_out : frozenset of int, optional
+        Numbers of the cells that stood in solutions, where these are left out.
     """
     lab = any(labs.TAG in cell.tags for cell in cells)
-    for solved in ((False, True) if lab else (True,)) if cells else ():
+    versions = (False,) if lab and left_out is not None else (False, True) if lab else (True,)
+    for solved in versions if cells else ():
         try:
-            wanted = [_code(cell, solved) for cell in cells]
+            wanted = [_code(cell, solved) for cell in cells if cell.number not in (left_out or ())]
         except labs.RegionError:
             return  # told already
         name = notebook_name(docname, lab and solved)

@@ -15,7 +15,8 @@ from myst_nb.core.read import is_myst_markdown_notebook, read_myst_markdown_note
 from mathdl_book import labs
 from mathdl_book.findings import Finding
 from mathdl_book.gates.labs import lab_findings
-from mathdl_book.pages import Page
+from mathdl_book.pages import LABELS, Page
+from mathdl_book.solutions import NestedSolution, without_solutions
 
 MAX_LINES = 15
 MAX_COLUMNS = 80
@@ -90,10 +91,6 @@ CODE_CELL = re.compile(r"^[ \t>]*(?:`{3,}|~{3,}|:{3,})[ \t]*\{code-cell\}[ \t]*(
 FENCE = re.compile(r"^[ \t>]*(`{3,}|~{3,}|:{3,})[ \t]*(\{[^}]+\})?[ \t]*(.*?)[ \t]*$")
 # Directives whose content is not Markdown: nothing in it is a label.
 OPAQUE = {"{code-cell}", "{raw-cell}", "{code-block}", "{code}", "{raw}", "{eval-rst}", "{math}"}
-LABELS = re.compile(
-    r"^[ \t>]*(?:\(([^()]+)\)=[ \t]*$|:(?:label|name):[ \t]+(\S+)|\$\$[ \t]*\(([^()]+)\)[ \t]*$"
-    r"|.*\S[ \t]*\$\$[ \t]*\(([^()]+)\)[ \t]*$)"
-)
 INLINE_ID = re.compile(r"[\])`*]\{[^}\n]*?#([^\s}]+)")
 
 
@@ -179,6 +176,12 @@ def judge(page: Page) -> tuple[list[Cell], list[Finding]]:
         message = f"the page cannot be read: {error}"
         return [], [*findings, Finding("header", page.docname, "cells", message)]
     findings += lab_findings(page, cells)
+    try:
+        without_solutions(page.text)
+    except NestedSolution as error:
+        findings.append(Finding("solutions", page.docname, "", str(error)))
+    except labs.RegionError:
+        pass  # told by the gate on labs
     libraries: dict[str, str] = {}
     imported: dict[str, str] = {}
     for cell in cells:
