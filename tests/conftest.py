@@ -88,8 +88,11 @@ def fresh_sample_book(tmp_path: Path) -> SampleBook:
     return SampleBook(tmp_path / "book")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    """A Chromium that can reach this machine only."""
+    """A Chromium that can reach this machine only.
+
+    For one module: while Playwright runs, no other event loop can, and the kernels' tests need one.
+    """
     with browsing.browsing() as browser:
         yield browser

@@ -11,7 +11,7 @@ import csv
 import io
 import json
 from collections.abc import Iterator
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -19,7 +19,6 @@ import jsonschema
 import yaml
 from docutils import nodes
 from docutils.parsers.rst import directives
-from sphinx.environment.collectors import EnvironmentCollector
 from sphinx.transforms.post_transforms import SphinxPostTransform
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
@@ -27,6 +26,7 @@ from sphinx.util.docutils import SphinxDirective
 from .execution import measured
 from .kit import header_errors
 from .pages import Page, toc_docnames
+from .perpage import PerPage
 
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
@@ -137,29 +137,14 @@ def _words(node: nodes.Node) -> int:
     return sum(map(_words, node.children))
 
 
-class Things(EnvironmentCollector):
+class Things(PerPage):
     """Keeps what each page holds."""
 
-    def clear_doc(self, app: Sphinx, env: BuildEnvironment, docname: str) -> None:
-        """Forget a page."""
-        _kept(env).pop(docname, None)
+    kept_as = "mathdl_things"
 
-    def merge_other(
-        self, app: Sphinx, env: BuildEnvironment, docnames: set[str], other: BuildEnvironment
-    ) -> None:
-        """Take over the pages that another process has read."""
-        theirs = _kept(other)
-        _kept(env).update({name: theirs[name] for name in docnames if name in theirs})
-
-    def process_doc(self, app: Sphinx, doctree: nodes.document) -> None:
-        """Look through a page."""
-        _kept(app.env)[app.env.docname] = things_in(doctree)
-
-
-def _kept(env: BuildEnvironment) -> dict[str, list[dict[str, Any]]]:
-    if not hasattr(env, "mathdl_things"):
-        env.mathdl_things = {}
-    return env.mathdl_things
+    def look(self, env: BuildEnvironment, doctree: nodes.document) -> list[dict[str, Any]]:
+        """Return what a page holds."""
+        return things_in(doctree)
 
 
 # ---- the whole list ------------------------------------------------------------------------
@@ -198,10 +183,10 @@ def entries(env: BuildEnvironment) -> list[dict[str, Any]]:
     part_of = parts(root)
     listed = []
     for docname in toc_docnames(root):
-        if docname not in _kept(env):
+        if docname not in Things.of(env):
             continue
         meta = header(env, docname)
-        for thing in _kept(env)[docname]:
+        for thing in Things.of(env)[docname]:
             whole = thing["kind"] == "page"
             entry = {
                 "id": thing["id"],
@@ -352,7 +337,7 @@ class DrawTables(SphinxPostTransform):
         return [
             name
             for name in toc_docnames(Path(self.env.srcdir))
-            if name in _kept(self.env) and name.startswith(tuple(under))
+            if name in Things.of(self.env) and name.startswith(tuple(under))
         ]
 
     def objectives(self, mark: drawn) -> nodes.Node:
@@ -362,7 +347,7 @@ class DrawTables(SphinxPostTransform):
             levels = {
                 one["id"]: one["level"] for one in header(self.env, docname).get("objectives") or []
             }
-            for thing in _kept(self.env)[docname]:
+            for thing in Things.of(self.env)[docname]:
                 if thing["kind"] == "objective":
                     text = _link(self.uri(docname, thing["id"]), "")
                     text += [part.deepcopy() for part in thing["line"]]
@@ -403,7 +388,7 @@ class DrawTables(SphinxPostTransform):
             name, _, listed = line.partition(":")
             docname, wanted = f"book/{name.strip()}", [w.strip() for w in listed.split(",") if w]
             meta = header(self.env, docname)
-            things = {thing["id"]: thing for thing in _kept(self.env).get(docname, ())}
+            things = {thing["id"]: thing for thing in Things.of(self.env).get(docname, ())}
             missing = [one for one in wanted if "share" not in things.get(one, {})]
             if "minutes" not in meta or missing:
                 what = f"no section {missing[0]}" if missing else "no page with minutes"
@@ -433,16 +418,20 @@ class DrawTables(SphinxPostTransform):
         link += [part.deepcopy() for part in self.env.titles[docname].children]
         return link
 
+    @cached_property
+    def titles(self) -> dict[str, tuple[str, str]]:
+        """The page and the title of everything that can be linked to."""
+        return {
+            thing["id"]: (docname, thing["title"])
+            for docname, things in Things.of(self.env).items()
+            for thing in things
+        }
+
     def needs(self, meta: dict[str, Any]) -> nodes.Node:
         """Return links to the pages and sections that a page builds on."""
         line = nodes.inline()
-        sections = {
-            thing["id"]: (docname, thing["title"])
-            for docname, things in _kept(self.env).items()
-            for thing in things
-        }
         for name in meta.get("needs") or []:
-            docname, title = sections.get(name, (f"book/{name}", ""))
+            docname, title = self.titles.get(name, (f"book/{name}", ""))
             if docname in self.env.titles:
                 line += [nodes.Text(", ")] if len(line) else []
                 line += _link(self.uri(docname, name), title) if title else self.page(docname)

@@ -16,7 +16,7 @@ from xml.sax.saxutils import escape, quoteattr
 from docutils import nodes
 from sphinx.util.docutils import SphinxDirective
 
-from .catalogue import DrawTables, _kept, duration, entries, header, parts, table
+from .catalogue import DrawTables, Things, duration, entries, header, parts, table
 from .pages import toc_docnames
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ class DrawPages(DrawTables):
             part_of = parts(root)
             rows = []
             for docname in toc_docnames(root):
-                if docname not in _kept(self.env):
+                if docname not in Things.of(self.env):
                     continue
                 meta = header(self.env, docname)
                 minutes = duration(meta["minutes"]) if "minutes" in meta else ""

@@ -15,7 +15,7 @@ from docutils.parsers.rst import directives
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
 
-from .catalogue import DrawTables, _kept, _link, _minutes, duration, header, table
+from .catalogue import DrawTables, Things, _link, _minutes, duration, header, table
 
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
@@ -127,10 +127,10 @@ class DrawCourses(DrawTables):
     def place(self, name: str) -> tuple[nodes.Node, int] | None:
         """Return a link to a page or section and its minutes, None where it has none."""
         whole = f"book/{name}"
-        if whole in _kept(self.env):
+        if whole in Things.of(self.env):
             minutes = header(self.env, whole).get("minutes")
             return None if minutes is None else (self.page(whole), minutes)
-        for docname, things in _kept(self.env).items():
+        for docname, things in Things.of(self.env).items():
             for thing in things:
                 if thing["id"] == name:
                     minutes = _minutes(header(self.env, docname), thing)
@@ -143,7 +143,7 @@ class DrawCourses(DrawTables):
         known = getattr(self.env, "sphinx_exercise_registry", {}).get(name)
         if known is None:
             return None
-        things = {thing["id"]: thing for thing in _kept(self.env).get(known["docname"], ())}
+        things = {thing["id"]: thing for thing in Things.of(self.env).get(known["docname"], ())}
         title = next(known["node"].findall(nodes.title), None)
         stars = title.astext().count("★") if title is not None else 0
         if name not in things or not 1 <= stars <= len(EXERCISE_MINUTES):
@@ -161,7 +161,7 @@ class DrawCourses(DrawTables):
             given = header(self.env, docname).get("objectives") or []
             if not given:
                 continue
-            things = _kept(self.env)[docname]
+            things = Things.of(self.env)[docname]
             sections = [t for t in things if t.get("depth") == 1]
             asked = [t for t in things if t["kind"] in ("exercise", "step")]
             for one in given:
@@ -182,7 +182,7 @@ class DrawCourses(DrawTables):
 
     def said(self, docname: str, given: list[dict[str, str]]) -> list[nodes.Node]:
         """Return the objectives of a page, each with its level and a link to it."""
-        lines = {t["id"]: t["line"] for t in _kept(self.env)[docname] if "line" in t}
+        lines = {t["id"]: t["line"] for t in Things.of(self.env)[docname] if "line" in t}
         found = []
         for one in given:
             link = _link(self.uri(docname, one["id"]), "")
@@ -198,10 +198,10 @@ class DrawCourses(DrawTables):
         """Return the labs that build on each page, as the pages' headers say on either side."""
         home = self.home()
         found: dict[str, list[str]] = {}
-        for docname in sorted(_kept(self.env)):
+        for docname in sorted(Things.of(self.env)):
             meta = header(self.env, docname)
             pairs = [(docname, f"book/{lab}") for lab in meta.get("feeds") or []]
-            if any(thing["kind"] == "step" for thing in _kept(self.env)[docname]):
+            if any(thing["kind"] == "step" for thing in Things.of(self.env)[docname]):
                 needs = meta.get("needs") or []
                 pairs += [(home.get(name, f"book/{name}"), docname) for name in needs]
             for page, lab in pairs:
@@ -213,7 +213,7 @@ class DrawCourses(DrawTables):
         """Return the page on which each section stands."""
         return {
             thing["id"]: docname
-            for docname, things in _kept(self.env).items()
+            for docname, things in Things.of(self.env).items()
             for thing in things
             if "depth" in thing
         }

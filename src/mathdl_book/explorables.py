@@ -27,6 +27,7 @@ from sphinx.util.docutils import SphinxDirective, SphinxRole
 
 from mathdl.explorables import EXPLORABLE_MIME
 from mathdl_book.outputs import register_renderer
+from mathdl_book.perpage import PerPage
 
 if TYPE_CHECKING:
     from docutils.nodes import system_message
@@ -511,31 +512,19 @@ def add_loader(
         app.add_js_file(f"explorables/{LOADER}", loading_method="defer", priority=950)
 
 
-def note_used(app: Sphinx, doctree: nodes.document) -> None:
-    """Note in the environment which explorables a page uses."""
-    used = _used(app.env)
-    used[app.env.docname] = sorted({node["name"] for node in doctree.findall(explorable)})
+class Used(PerPage):
+    """Keeps which explorables each page uses."""
 
+    kept_as = "mathdl_explorables"
 
-def _used(env: BuildEnvironment) -> dict[str, list[str]]:
-    if not hasattr(env, "mathdl_explorables"):
-        env.mathdl_explorables = {}
-    return env.mathdl_explorables
-
-
-def forget(app: Sphinx, env: BuildEnvironment, docname: str) -> None:
-    """Forget what a page used."""
-    _used(env).pop(docname, None)
-
-
-def merge(app: Sphinx, env: BuildEnvironment, docnames: list[str], other: Any) -> None:
-    """Take over what other processes read."""
-    _used(env).update({name: _used(other)[name] for name in docnames if name in _used(other)})
+    def look(self, env: BuildEnvironment, doctree: nodes.document) -> list[str]:
+        """Return the explorables of a page, which `assemble` has put together."""
+        return sorted({node["name"] for node in doctree.findall(explorable)})
 
 
 def copy_modules(app: Sphinx, env: BuildEnvironment) -> None:
     """Copy the modules of the explorables that the book uses, and the library they share."""
-    names = sorted({name for used in _used(env).values() for name in used})
+    names = sorted({name for used in Used.of(env).values() for name in used})
     if app.builder.format != "html" or not names:
         return
     source = Path(app.srcdir) / app.config.mathdl_explorables
@@ -567,9 +556,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
         explorable_try, html=(visit_try, depart_try), **dict.fromkeys(others, (ignore, ignore))
     )
     app.connect("doctree-read", assemble)
-    app.connect("doctree-read", note_used, priority=600)
-    app.connect("env-purge-doc", forget)
-    app.connect("env-merge-info", merge)
+    app.add_env_collector(Used)  # after it
     app.connect("html-page-context", add_loader)
     app.connect("env-updated", copy_modules)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

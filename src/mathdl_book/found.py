@@ -19,11 +19,11 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
 from docutils import nodes
-from sphinx.environment.collectors import EnvironmentCollector
 
 from .catalogue import header, parts
 from .editions import LATEST
 from .pages import toc_docnames
+from .perpage import PerPage
 from .solutions import left_out
 
 if TYPE_CHECKING:
@@ -156,30 +156,14 @@ def shortened(text: str) -> str:
     return sentence[0] if sentence else cut.rpartition(" ")[0] + " …"
 
 
-class Descriptions(EnvironmentCollector):
+class Descriptions(PerPage):
     """Keeps what each page is about."""
 
-    def clear_doc(self, app: Sphinx, env: BuildEnvironment, docname: str) -> None:
-        """Forget a page."""
-        _descriptions(env).pop(docname, None)
+    kept_as = "mathdl_descriptions"
 
-    def merge_other(
-        self, app: Sphinx, env: BuildEnvironment, docnames: set[str], other: BuildEnvironment
-    ) -> None:
-        """Take over what another process has read."""
-        _descriptions(env).update(
-            {name: text for name, text in _descriptions(other).items() if name in docnames}
-        )
-
-    def process_doc(self, app: Sphinx, doctree: nodes.document) -> None:
-        """Keep what a page is about."""
-        _descriptions(app.env)[app.env.docname] = described(doctree)
-
-
-def _descriptions(env: BuildEnvironment) -> dict[str, str]:
-    if not hasattr(env, "mathdl_descriptions"):
-        env.mathdl_descriptions = {}
-    return env.mathdl_descriptions
+    def look(self, env: BuildEnvironment, doctree: nodes.document) -> str:
+        """Return what a page is about."""
+        return described(doctree)
 
 
 def book_title(config: Config) -> str:
@@ -215,14 +199,14 @@ def structured(app: Sphinx, docname: str) -> dict[str, Any]:
     if config.html_baseurl:
         book["url"] = config.html_baseurl
     if docname == config.root_doc:
-        about = {"description": _descriptions(app.env).get(docname, "")}
+        about = {"description": Descriptions.of(app.env).get(docname, "")}
         return {"@context": "https://schema.org", **book, **about}
     meta = header(app.env, docname)
     page: dict[str, Any] = {
         "@context": "https://schema.org",
         "@type": "LearningResource",
         "name": _title(app, docname),
-        "description": _descriptions(app.env).get(docname, ""),
+        "description": Descriptions.of(app.env).get(docname, ""),
         "inLanguage": book["inLanguage"],
         "license": LICENCE,
         "isAccessibleForFree": True,
@@ -260,7 +244,7 @@ def about_page(app: Sphinx, name: str, context: dict[str, Any]) -> str:
     if name in app.env.all_docs:
         config = app.config
         title = _title(app, name) if name != config.root_doc else book_title(config)
-        said = _descriptions(app.env).get(name, "")
+        said = Descriptions.of(app.env).get(name, "")
         kind = "book" if name == config.root_doc else "article"
         facts = {
             "og:title": title,
@@ -426,7 +410,7 @@ def llms(app: Sphinx) -> str:
     """Return the book's contents for language models: https://llmstxt.org."""
     base = app.config.html_baseurl
     root = app.config.root_doc
-    said = _descriptions(app.env)
+    said = Descriptions.of(app.env)
     lines = [
         f"# {book_title(app.config)}",
         "",

@@ -12,6 +12,8 @@ from sphinx import addnodes
 from sphinx.transforms.post_transforms import SphinxPostTransform
 from sphinx.util.docutils import SphinxDirective
 
+from .perpage import PerPage
+
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
     from sphinx.environment import BuildEnvironment
@@ -79,7 +81,7 @@ class ListWords(SphinxPostTransform):
     def listed(self) -> list[nodes.Node]:
         """Return a list of words for every letter."""
         entries = sorted(
-            ((*word, docname) for docname, words in _words(self.env).items() for word in words),
+            ((*word, docname) for docname, words in Words.of(self.env).items() for word in words),
             key=lambda entry: entry[0].casefold(),
         )
         shown: list[nodes.Node] = []
@@ -113,7 +115,7 @@ class LinkFirstUses(SphinxPostTransform):
         here = self.env.docname
         words = {
             word.casefold(): (docname, at)
-            for docname, defined in _words(self.env).items()
+            for docname, defined in Words.of(self.env).items()
             for word, at, _ in defined
             if docname != here and word not in EVERYDAY
         }
@@ -123,10 +125,11 @@ class LinkFirstUses(SphinxPostTransform):
         described = next(iter(self.document.findall(addnodes.desc)), None) is not None
         if described or "mathdl-glossary" in self.env.metadata.get(here, ()):
             return
+        if not words:
+            return
+        pattern = any_of(words)
         for text in list(prose(self.document)):
-            if not words:
-                break
-            pieces = list(split_at_words(text.astext(), words))
+            pieces = list(split_at_words(text.astext(), words, pattern))
             if len(pieces) > 1:
                 text.parent.replace(text, [self.node(*piece) for piece in pieces])
 
@@ -165,8 +168,14 @@ def _texts(node: nodes.Element) -> Iterator[nodes.Text]:
             yield from _texts(child)
 
 
+def any_of(words: Iterable[str]) -> re.Pattern[str]:
+    """Return what finds any of the words, in singular or plural, the longest that fits."""
+    longest_first = sorted(words, key=len, reverse=True)
+    return re.compile(rf"(?<![\w-])({'|'.join(map(re.escape, longest_first))})s?(?![\w-])", re.I)
+
+
 def split_at_words(
-    text: str, words: dict[str, tuple[str, str]]
+    text: str, words: dict[str, tuple[str, str]], pattern: re.Pattern[str]
 ) -> Iterable[tuple[str, tuple[str, str] | None]]:
     """Yield the pieces of a text: words, each with its target, and what is between them.
 
@@ -176,17 +185,17 @@ def split_at_words(
         Some prose.
     words : dict
         Where each word, in lower case, leads to; those found are taken out.
+    pattern : Pattern
+        Finds the words, also those that have been taken out: see `any_of`.
 
     Examples
     --------
     >>> words = {"gradient": ("a", "term-gradient"), "rank": ("b", "term-rank")}
-    >>> list(split_at_words("Gradients. A gradient again", words))
+    >>> list(split_at_words("Gradients. A gradient again", words, any_of(words)))
     [('Gradients', ('a', 'term-gradient')), ('. A gradient again', None)]
     >>> words
     {'rank': ('b', 'term-rank')}
     """
-    longest_first = sorted(words, key=len, reverse=True)
-    pattern = re.compile(rf"(?<![\w-])({'|'.join(map(re.escape, longest_first))})s?(?![\w-])", re.I)
     done = 0
     for found in pattern.finditer(text):
         target = words.pop(found[1].casefold(), None)
@@ -217,23 +226,14 @@ def words_in(doctree: nodes.document) -> list[Word]:
     return words
 
 
-def _words(env: BuildEnvironment) -> dict[str, list[Word]]:
-    if not hasattr(env, "mathdl_words"):
-        env.mathdl_words = {}
-    return env.mathdl_words
+class Words(PerPage):
+    """Keeps the words that each page defines."""
 
+    kept_as = "mathdl_words"
 
-def _note(app: Sphinx, doctree: nodes.document) -> None:
-    _words(app.env)[app.env.docname] = words_in(doctree)
-
-
-def _forget(app: Sphinx, env: BuildEnvironment, docname: str) -> None:
-    _words(env).pop(docname, None)
-
-
-def _merge(app: Sphinx, env: BuildEnvironment, docnames: set[str], other: BuildEnvironment) -> None:
-    theirs = _words(other)
-    _words(env).update({name: theirs[name] for name in docnames if name in theirs})
+    def look(self, env: BuildEnvironment, doctree: nodes.document) -> list[Word]:
+        """Return the words of a page."""
+        return words_in(doctree)
 
 
 def _rewritten(app: Sphinx, env: BuildEnvironment) -> list[str]:
@@ -246,7 +246,7 @@ def _rewritten(app: Sphinx, env: BuildEnvironment) -> list[str]:
             at,
             definition.rawsource or definition.astext(),
         )
-        for docname, words in sorted(_words(env).items())
+        for docname, words in sorted(Words.of(env).items())
         for word, at, definition in words
     ]
     before = getattr(env, "mathdl_words_shown", shown)
@@ -261,13 +261,11 @@ def _rewritten(app: Sphinx, env: BuildEnvironment) -> list[str]:
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
-    """Register the directive and the hooks with Sphinx."""
+    """Register the directive, the collector and the hooks with Sphinx."""
     app.add_node(all_words)
     app.add_directive("all-words", AllWords)
     app.add_post_transform(ListWords)
     app.add_post_transform(LinkFirstUses)
-    app.connect("doctree-read", _note)
-    app.connect("env-purge-doc", _forget)
-    app.connect("env-merge-info", _merge)
+    app.add_env_collector(Words)
     app.connect("env-get-updated", _rewritten)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

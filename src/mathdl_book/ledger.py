@@ -20,6 +20,7 @@ from docutils import nodes
 from sphinx.util.docutils import SphinxDirective
 
 from mathdl_book.outputs import check_anchors, counted, scientific
+from mathdl_book.perpage import PerPage
 from mathdl_book.solutions import is_hidden
 
 if TYPE_CHECKING:
@@ -316,8 +317,8 @@ def pages_to_write(app: Sphinx, env: BuildEnvironment) -> list[str]:
     """Return the pages whose part of the ledger changed since they were written."""
     ledger = current(app)
     everything = ledger.digest_of_all()
-    whole = getattr(env, "mathdl_ledger_pages", set())
-    now = {page: everything if page in whole else ledger.digest(page) for page in env.found_docs}
+    whole = Shown.of(env)
+    now = {page: everything if whole.get(page) else ledger.digest(page) for page in env.found_docs}
     before = getattr(env, "mathdl_ledger_digests", {})
     env.mathdl_ledger_digests = now
     return sorted(page for page, digest in now.items() if before.get(page) != digest)
@@ -339,7 +340,6 @@ class LedgerDirective(SphinxDirective):
 
     def run(self) -> list[nodes.Node]:
         """Leave a mark for the table."""
-        note_page(self.env)
         return [ledger_table()]
 
 
@@ -348,26 +348,17 @@ class LedgerTotalsDirective(SphinxDirective):
 
     def run(self) -> list[nodes.Node]:
         """Leave a mark for the sentence."""
-        note_page(self.env)
         return [nodes.paragraph("", "", ledger_totals(), classes=["ledger-totals"])]
 
 
-def note_page(env: BuildEnvironment) -> None:
-    """Remember that the page being read shows the whole ledger."""
-    if not hasattr(env, "mathdl_ledger_pages"):
-        env.mathdl_ledger_pages = set()
-    env.mathdl_ledger_pages.add(env.docname)
+class Shown(PerPage):
+    """Keeps which pages show the whole ledger or its totals."""
 
+    kept_as = "mathdl_ledger_shown"
 
-def forget_page(app: Sphinx, env: BuildEnvironment, page: str) -> None:
-    """Forget a page that is read again or is gone."""
-    getattr(env, "mathdl_ledger_pages", set()).discard(page)
-
-
-def merge_pages(app: Sphinx, env: BuildEnvironment, pages: Any, other: BuildEnvironment) -> None:
-    """Take over what a parallel reader noted."""
-    noted = getattr(other, "mathdl_ledger_pages", set())
-    env.mathdl_ledger_pages = getattr(env, "mathdl_ledger_pages", set()) | noted
+    def look(self, env: BuildEnvironment, doctree: nodes.document) -> bool:
+        """Return whether a page has one of the two marks."""
+        return any(isinstance(node, ledger_table | ledger_totals) for node in doctree.findall())
 
 
 def claim_badge(checks: list[CheckRecord], url: Any) -> str:
@@ -549,8 +540,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.add_node(ledger_totals)
     app.add_directive("ledger", LedgerDirective)
     app.add_directive("ledger-totals", LedgerTotalsDirective)
-    app.connect("env-purge-doc", forget_page)
-    app.connect("env-merge-info", merge_pages)
+    app.add_env_collector(Shown)
     # After Sphinx has numbered the equations.
     app.connect("env-get-updated", pages_to_write, priority=900)
     app.connect("doctree-resolved", show)

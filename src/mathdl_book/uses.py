@@ -15,6 +15,7 @@ from docutils import nodes
 from sphinx import addnodes
 
 from .pages import toc_docnames
+from .perpage import PerPage
 
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
@@ -125,27 +126,20 @@ def used_in(uses: dict[str, dict[str, str]], docnames: list[str]) -> dict[str, l
     return found
 
 
-def _note(app: Sphinx, doctree: nodes.document) -> None:
-    env = app.env
-    if not hasattr(env, "mathdl_uses"):
-        env.mathdl_uses = {}
-    described = any(doctree.findall(addnodes.desc))  # the API's own pages
-    env.mathdl_uses[env.docname] = {} if described else uses_in(doctree)
+class Uses(PerPage):
+    """Keeps which objects each page uses."""
 
+    kept_as = "mathdl_uses"
 
-def _forget(app: Sphinx, env: BuildEnvironment, docname: str) -> None:
-    getattr(env, "mathdl_uses", {}).pop(docname, None)
-
-
-def _merge(app: Sphinx, env: BuildEnvironment, docnames: set[str], other: BuildEnvironment) -> None:
-    theirs = getattr(other, "mathdl_uses", {})
-    mine = getattr(env, "mathdl_uses", {})
-    env.mathdl_uses = mine | {name: theirs[name] for name in docnames if name in theirs}
+    def look(self, env: BuildEnvironment, doctree: nodes.document) -> dict[str, str]:
+        """Return the uses of a page; the API's own pages describe, and use nothing."""
+        described = any(doctree.findall(addnodes.desc))
+        return {} if described else uses_in(doctree)
 
 
 def _rewritten(app: Sphinx, env: BuildEnvironment) -> list[str]:
     """Return the API pages on which a list of chapters has changed since they were written."""
-    app._mathdl_used_in = used_in(getattr(env, "mathdl_uses", {}), toc_docnames(Path(app.srcdir)))
+    app._mathdl_used_in = used_in(Uses.of(env), toc_docnames(Path(app.srcdir)))
     by_page: dict[str, list[Any]] = {}
     for name, entry in env.domaindata["py"]["objects"].items():
         places = [[*at, env.titles[at[0]].astext()] for at in app._mathdl_used_in.get(name, ())]
@@ -173,10 +167,8 @@ def _show(app: Sphinx, doctree: nodes.document, docname: str) -> None:
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
-    """Register the hooks with Sphinx."""
-    app.connect("doctree-read", _note)
-    app.connect("env-purge-doc", _forget)
-    app.connect("env-merge-info", _merge)
+    """Register the collector and the hooks with Sphinx."""
+    app.add_env_collector(Uses)
     app.connect("env-get-updated", _rewritten)
     app.connect("doctree-resolved", _show)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

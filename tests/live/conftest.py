@@ -107,7 +107,7 @@ def bare_site(sample_book: Any) -> Iterator[Site]:
         yield site
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def reader(browser: Any) -> Iterator[Any]:
     """A reader who has been here before: what is downloaded once stays."""
     context = browser.new_context()

@@ -8,7 +8,7 @@ from docutils import nodes
 from docutils.utils import new_document
 from sphinx import addnodes
 
-from mathdl_book.glossary import prose, split_at_words, words_in
+from mathdl_book.glossary import any_of, prose, split_at_words, words_in
 
 
 def test_a_word_is_kept_without_its_page():
@@ -47,7 +47,8 @@ def test_words_become_links_in_prose_only():
 
 def test_whole_words_and_the_longest_first():
     words = {name: ("p", name) for name in ("gradient", "gradient descent", "rank")}
-    pieces = split_at_words("Low-rank gradient descents follow the gradient; a frank one.", words)
+    text = "Low-rank gradient descents follow the gradient; a frank one."
+    pieces = split_at_words(text, words, any_of(words))
     assert [piece for piece, target in pieces if target] == ["gradient descents", "gradient"]
     assert words == {"rank": ("p", "rank")}
 

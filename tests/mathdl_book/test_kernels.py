@@ -120,7 +120,7 @@ while True:
 
 @forked_or_spawned
 def test_a_cell_that_hangs_is_interrupted_and_then_killed(tmp_path, fork, monkeypatch):
-    monkeypatch.setattr(running, "GRACE", 0.5)
+    monkeypatch.setattr(running, "GRACE", 4)  # enough for an interrupt on a loaded machine
     slept, stubborn = run(
         tmp_path, ("import time\ntime.sleep(60)", "2"), (STUBBORN,), fork=fork, limit=0.7
     )
@@ -130,7 +130,7 @@ def test_a_cell_that_hangs_is_interrupted_and_then_killed(tmp_path, fork, monkey
     assert [output.ename for output in slept.notebook.cells[0].outputs] == ["KeyboardInterrupt"]
     assert not slept.notebook.cells[1].outputs
     number, message = stubborn.failure
-    assert number == 1 and "nor 0.5 s after it was interrupted, and was killed" in message
+    assert number == 1 and "nor 4 s after it was interrupted, and was killed" in message
     assert [output.output_type for output in stubborn.notebook.cells[0].outputs] == ["error"]
 
 

@@ -77,6 +77,6 @@ def test_the_list_stands_below_the_object_and_follows_the_chapters(tmp_path):
 
     title[0] = nodes.Text("Another name")
     assert uses._rewritten(app, env) == ["book/api/x"]
-    uses._forget(app, env, "book/a")
+    uses.Uses().clear_doc(app, env, "book/a")
     assert uses._rewritten(app, env) == ["book/api/x"]
     assert app._mathdl_used_in == {}

@@ -34,6 +34,7 @@ from mathdl_book.findings import Finding, findings_of
 from mathdl_book.gates import building, doctrees, downloads, notebooks, pages, site
 from mathdl_book.pages import Page
 from mathdl_book.parallel import spread
+from mathdl_book.perpage import PerPage
 
 if TYPE_CHECKING:
     from docutils import nodes
@@ -66,9 +67,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app._mathdl_warnings = building.WarningCounter(Path(app.srcdir))
     app._mathdl_warnings.attach()
     app.connect("config-inited", _begin, priority=0)
-    app.connect("doctree-read", _judge_doctree)
-    app.connect("env-purge-doc", _forget_doctree)
-    app.connect("env-merge-info", _merge_doctrees)
+    app.add_env_collector(DoctreeFindings)
     app.connect("build-finished", _judge, priority=9_000)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
 
@@ -188,7 +187,7 @@ def _findings(app: Sphinx, finished: bool) -> list[Finding]:
     for docname in docnames:
         _, cells, of_source = kept.pages[docname]
         found += of_source
-        found += getattr(app.env, "mathdl_doctree_findings", {}).get(docname, [])
+        found += DoctreeFindings.of(app.env).get(docname, [])
         notebook = _executed(app, docname)
         if finished or notebook:
             found += notebooks.notebook_findings(docname, cells, notebook, told=docname in told)
@@ -228,26 +227,13 @@ def _load(app: Sphinx) -> Kept:
         return Kept()
 
 
-# Doctrees are judged when they are read, and the findings pickled with the environment.
+class DoctreeFindings(PerPage):
+    """Judges doctrees when they are read, and keeps the findings with the environment."""
 
+    kept_as = "mathdl_doctree_findings"
 
-def _judge_doctree(app: Sphinx, doctree: nodes.document) -> None:
-    env = app.env
-    labels = env.domaindata["std"]["anonlabels"].values()
-    of_page = [target for docname, target in labels if docname == env.docname]
-    if not hasattr(env, "mathdl_doctree_findings"):
-        env.mathdl_doctree_findings = {}
-    found = doctrees.doctree_findings(env.docname, doctree, of_page)
-    env.mathdl_doctree_findings[env.docname] = found
-
-
-def _forget_doctree(app: Sphinx, env: BuildEnvironment, docname: str) -> None:
-    getattr(env, "mathdl_doctree_findings", {}).pop(docname, None)
-
-
-def _merge_doctrees(
-    app: Sphinx, env: BuildEnvironment, docnames: list[str], other: BuildEnvironment
-) -> None:
-    mine = getattr(env, "mathdl_doctree_findings", {})
-    theirs = getattr(other, "mathdl_doctree_findings", {})
-    env.mathdl_doctree_findings = {**mine, **theirs}
+    def look(self, env: BuildEnvironment, doctree: nodes.document) -> list[Finding]:
+        """Return what is wrong with a page's doctree."""
+        labels = env.domaindata["std"]["anonlabels"].values()
+        of_page = [target for docname, target in labels if docname == env.docname]
+        return doctrees.doctree_findings(env.docname, doctree, of_page)
