@@ -10,6 +10,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Iterator
 from functools import cache, cached_property
 from pathlib import Path
@@ -27,10 +28,13 @@ from .execution import measured
 from .kit import header_errors
 from .pages import Page, toc_docnames
 from .perpage import PerPage
+from .wording import text_of
 
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
     from sphinx.environment import BuildEnvironment
+
+    from .typesetting import Typesetter
 
 SCHEMA = Path(__file__).parent / "static" / "schemas" / "sections.schema.json"
 VERSION = 1
@@ -61,13 +65,17 @@ logger = logging.getLogger(__name__)
 # ---- looking through a page ----------------------------------------------------------------
 
 
-def things_in(doctree: nodes.document) -> list[dict[str, Any]]:
+def things_in(
+    doctree: nodes.document, typesetter: Typesetter | None = None
+) -> list[dict[str, Any]]:
     """Return what a page holds that can be linked to, in reading order.
 
     Parameters
     ----------
     doctree : document
         The page as read.
+    typesetter : Typesetter or None
+        What formulas in titles are put into words with.
 
     Returns
     -------
@@ -83,7 +91,11 @@ def things_in(doctree: nodes.document) -> list[dict[str, Any]]:
         if name is None or isinstance(node, nodes.target):
             continue
         prefix = name.partition("-")[0]
-        thing = {"id": name, "kind": KINDS.get(prefix, "section"), "title": _title(node)}
+        thing = {
+            "id": name,
+            "kind": KINDS.get(prefix, "section"),
+            "title": _title(node, typesetter),
+        }
         if prefix == "obj":  # with its formulas, for tables
             thing["line"] = [part.deepcopy() for part in _line(node)]
         if isinstance(node, nodes.section):
@@ -109,16 +121,20 @@ def _above(node: nodes.Node) -> Iterator[nodes.Node]:
         yield node
 
 
-def _title(node: nodes.Element) -> str:
+def _title(node: nodes.Element, typesetter: Typesetter | None) -> str:
     if isinstance(node, nodes.list_item):
-        return "".join(part.astext() for part in _line(node)).strip()
+        return "".join(text_of(part, typesetter) for part in _line(node)).strip()
     title = next(iter(node.findall(lambda n: isinstance(n, nodes.title | nodes.caption))), None)
     if title is None:
         return ""
     # An exercise's title begins with what all of them are called.
     own = [child for child in title.children if type(child).__name__.endswith("_subtitle")]
-    text = " ".join("".join(part.astext() for part in own or [title]).split())
-    return text.rstrip(" ★").removeprefix("(").removesuffix(")")
+    said = "".join(text_of(part, typesetter) for part in own or [title])
+    text = " ".join(said.split()).rstrip(" ★")
+    if isinstance(title, nodes.caption):  # says at the beginning what it is the caption of
+        sentence = re.match(r".*?[.?!](?=\s+[A-Z(])", text)
+        return sentence[0] if sentence else text
+    return text[1:-1] if re.fullmatch(r"\(.*\)", text) else text
 
 
 def _line(objective: nodes.Element) -> list[nodes.Node]:
@@ -144,7 +160,7 @@ class Things(PerPage):
 
     def look(self, env: BuildEnvironment, doctree: nodes.document) -> list[dict[str, Any]]:
         """Return what a page holds."""
-        return things_in(doctree)
+        return things_in(doctree, getattr(env.app, "mathdl_typesetter", None))
 
 
 # ---- the whole list ------------------------------------------------------------------------

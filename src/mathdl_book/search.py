@@ -15,48 +15,57 @@ from typing import TYPE_CHECKING, Any
 from docutils import nodes
 
 from .catalogue import entries
+from .wording import text_of
 
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
     from sphinx.environment import BuildEnvironment
 
+    from .typesetting import Typesetter
+
 KINDS = {"page", "section", "step", "claim", "definition", "theorem", "exercise", "figure", "table"}
 
 
-def sections(doctree: nodes.document) -> list[tuple[str, str, str]]:
+def sections(
+    doctree: nodes.document, typesetter: Typesetter | None = None
+) -> list[tuple[str, str, str]]:
     """Return id, title and text of each section of a page; the first has the id of none.
 
     Parameters
     ----------
     doctree : document
         The page, references resolved.
+    typesetter : Typesetter or None
+        What formulas are put into words with.
     """
     found = []
     for section in doctree.findall(nodes.section):
         parts: list[str] = []
         for child in section.children:
             if not isinstance(child, nodes.section | nodes.title):
-                parts += _text(child)
+                parts += _text(child, typesetter)
         text = " ".join(" ".join(parts).split())
         title = section.next_node(nodes.title)
         first = isinstance(section.parent, nodes.document)
         name = "" if first else (section["ids"] or [""])[0]
         if text:
-            found.append((name, title.astext() if title is not None else "", text))
+            found.append((name, text_of(title, typesetter) if title is not None else "", text))
     return found
 
 
-def _text(node: nodes.Node) -> Iterator[str]:
+def _text(node: nodes.Node, typesetter: Typesetter | None) -> Iterator[str]:
     """Yield what a reader reads in a node, formulas on lines of their own left out."""
     if isinstance(node, nodes.raw | nodes.comment | nodes.math_block | nodes.target):
         return
     if isinstance(node, nodes.Text):
         yield node.astext()
+    elif isinstance(node, nodes.math):
+        yield text_of(node, typesetter)
     elif isinstance(node, nodes.TextElement):
-        yield "".join(part for child in node.children for part in _text(child))
+        yield "".join(part for child in node.children for part in _text(child, typesetter))
     else:
         for child in node.children:
-            yield from _text(child)
+            yield from _text(child, typesetter)
 
 
 def things(env: BuildEnvironment) -> list[list[str]]:
@@ -90,7 +99,8 @@ def write_text(
         return
     path = Path(app.outdir) / "_static" / "search" / f"{pagename}.js"
     path.parent.mkdir(parents=True, exist_ok=True)
-    data = json.dumps(sections(doctree), ensure_ascii=False, separators=(",", ":"))
+    said = sections(doctree, getattr(app, "mathdl_typesetter", None))
+    data = json.dumps(said, ensure_ascii=False, separators=(",", ":"))
     name = json.dumps(pagename)
     path.write_text(f"Search.texts[{name}]={data};\n", encoding="utf-8")
 

@@ -19,9 +19,29 @@ const Search = {
     const script = make("script", { src: root + address, onload: resolve, onerror: resolve });
     document.head.append(script);
   });
+  // One of the two spellings that English has, of the same length.
+  const spelt = (text) => text.toLowerCase().replace(/is(?=(?:e[drs]?|ing|ations?)\b)/g, "iz");
   const plain = (text) =>
-    text.toLowerCase().normalize("NFD").replace(/\p{M}/gu, "").replace(/[‘’]/g, "'").replace(/[\s\u00a0]+/g, " ").trim();
+    spelt(text).normalize("NFD").replace(/\p{M}/gu, "").replace(/[‘’]/g, "'")
+      .replace(/[\s\u00a0]+/g, " ").replace(/parameteriz/g, "parametriz").trim();
   const wordsOf = (text) => plain(text).match(/[\p{L}\p{N}_]+/gu) ?? [];
+
+  // What readers ask for under another name than the book's.
+  const ALSO = [
+    [/\bkl\b/, "kullback–leibler"],
+    [/\brelative entropy\b/, "kullback–leibler divergence"],
+    [/\b(finite|central) differences?\b/, "central quotient"],
+    [/\bmachine epsilon\b/, "unit roundoff"],
+    [/\bsvd\b/, "singular value decomposition"],
+    [/\bsgd\b/, "stochastic gradient"],
+    [/\bmle\b/, "maximum likelihood"],
+    [/\bbackprop\b/, "backpropagation"],
+    [/\blearning rates?\b/, "step size"],
+  ];
+  const waysToSay = (query) => [
+    query,
+    ...ALSO.filter(([asked]) => asked.test(query)).map(([asked, ours]) => query.replace(asked, ours)),
+  ];
 
   // ---- what is called so ----
   /* 0 if a thing is not meant, more the better its name, number or label fits. */
@@ -35,6 +55,10 @@ const Search = {
     }
     if (name === query || label.toLowerCase() === query) return 110;
     if (kind === "function" && name.split(".").pop() === query) return 105;
+    const phrase = words.length > 1 || /[^\p{L}\p{N}]/u.test(query);
+    if (phrase && query.length > 2 && name.includes(query) && !words.every((word) => word.length > 1)) {
+      return 66 + 20 * query.length / name.length; // a formula
+    }
     if (!words.length) return 0;
     const own = new Set(wordsOf(`${title} ${label}`));
     const begins = (word) => own.has(word) || (word.length > 2 && [...own].some((one) => one.startsWith(word)));
@@ -73,7 +97,7 @@ const Search = {
       .sort((a, b) => b[1][1] - a[1][1] || a[0] - b[0]).map(([page]) => page);
   };
   const excerpt = (text, query, words) => {
-    const low = text.toLowerCase();
+    const low = spelt(text);
     let at = low.indexOf(query);
     let length = query.length;
     if (at < 0) {
@@ -118,7 +142,9 @@ const Search = {
     status.textContent = query ? "Searching …" : "";
     if (!query) return;
     await ready;
-    const named = Search.things.map((thing) => [fits(thing, query, words), thing])
+    const ways = waysToSay(query).map((way) => [way, [...new Set(wordsOf(way))]]);
+    const named = Search.things
+      .map((thing) => [Math.max(...ways.map(([way, its], turn) => fits(thing, way, its) - 3 * turn)), thing])
       .filter(([points]) => points > 0).sort((a, b) => b[0] - a[0]).slice(0, 12);
     const pages = pagesWith(words).slice(0, MOST);
     const { docnames } = Search.index ?? { docnames: [] };
@@ -129,13 +155,14 @@ const Search = {
     for (const [, [kind, number, title, , address]] of named) {
       shown.add(address);
       const name = title || `${KINDS[kind] ?? kind} ${number}`;
-      row(address, number && title ? `${number} ${title}` : number ? `(${number})` : name,
+      const mark = address.includes("#equation-") ? `(${number})` : number;
+      row(address, number && title ? `${mark} ${title}` : number ? `(${number})` : name,
         KINDS[kind] ?? kind[0].toUpperCase() + kind.slice(1));
     }
     const found = [];
     for (const [rank, page] of pages.entries()) {
       for (const [id, title, text] of Search.texts[docnames[page]] ?? []) {
-        const low = text.toLowerCase();
+        const low = spelt(text);
         const present = words.filter((word) => low.includes(word)).length;
         if (!present) continue;
         const points = (words.length > 1 && low.includes(query) ? 100 : 0) + 20 * present / words.length
