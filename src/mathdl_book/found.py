@@ -20,22 +20,28 @@ from urllib.parse import quote, urlsplit
 
 from docutils import nodes
 
+from .cards import HEIGHT, WIDTH, write_cards
 from .catalogue import header, parts
 from .editions import LATEST
 from .pages import toc_docnames
 from .perpage import PerPage
 from .solutions import left_out
+from .wording import line_of, text_of
 
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
     from sphinx.config import Config
     from sphinx.environment import BuildEnvironment
 
+    from .typesetting import Typesetter
+
 TEMPLATES = Path(__file__).parent / "templates"
 FAVICON = "favicon.svg"
 LICENCE = "https://creativecommons.org/licenses/by/4.0/"
 FORM = "wrong-equation.yml"
 LONGEST = 200
+CARDS = "_static/cards/"
+MOTTO = ("An executable textbook", "Every claim checked by code as the book is built")
 
 
 # ---- addresses -----------------------------------------------------------------------------
@@ -122,18 +128,20 @@ def last_change(app: Sphinx, docname: str) -> tuple[str, str] | None:
 # ---- what a page says of itself ------------------------------------------------------------
 
 
-def described(doctree: nodes.document) -> str:
+def described(doctree: nodes.document, typesetter: Typesetter | None = None) -> str:
     """Return what a page is about: its first sentences, about two lines of them.
 
     Parameters
     ----------
     doctree : document
         The page as read.
+    typesetter : Typesetter or None
+        What formulas are put into words with.
     """
     for paragraph in doctree.findall(nodes.paragraph):
         if not isinstance(paragraph.parent, nodes.section):
             continue
-        text = " ".join(paragraph.astext().split())
+        text = " ".join(text_of(paragraph, typesetter).split())
         if len(text) > 20:
             return shortened(text)
     return ""
@@ -163,7 +171,7 @@ class Descriptions(PerPage):
 
     def look(self, env: BuildEnvironment, doctree: nodes.document) -> str:
         """Return what a page is about."""
-        return described(doctree)
+        return described(doctree, _typesetter(env.app))
 
 
 def book_title(config: Config) -> str:
@@ -171,9 +179,13 @@ def book_title(config: Config) -> str:
     return config.html_title or config.project
 
 
+def _typesetter(app: Sphinx) -> Typesetter | None:
+    return getattr(app, "mathdl_typesetter", None)
+
+
 def _title(app: Sphinx, docname: str) -> str:
     title = app.env.titles.get(docname)
-    return title.astext() if title is not None else ""
+    return text_of(title, _typesetter(app)) if title is not None else ""
 
 
 def structured(app: Sphinx, docname: str) -> dict[str, Any]:
@@ -220,7 +232,7 @@ def structured(app: Sphinx, docname: str) -> dict[str, Any]:
         page["educationalLevel"] = {1: "Beginner", 2: "Intermediate", 3: "Advanced"}[
             meta["difficulty"]
         ]
-        page["teaches"] = [re.sub(r"[$`]", "", one["text"]) for one in meta["objectives"]]
+        page["teaches"] = [line_of(one["text"], _typesetter(app)) for one in meta["objectives"]]
     changed = last_change(app, docname)
     if changed:
         page["dateModified"] = changed[1]
@@ -254,13 +266,17 @@ def about_page(app: Sphinx, name: str, context: dict[str, Any]) -> str:
         }
         if config.html_baseurl:
             facts["og:url"] = f"{config.html_baseurl}{name}.html"
+            facts["og:image"] = f"{config.html_baseurl}{CARDS}{quote(name)}.png"
+            facts["og:image:width"], facts["og:image:height"] = str(WIDTH), str(HEIGHT)
+            facts["og:image:alt"] = title
+        large = "summary_large_image" if config.html_baseurl else "summary"
         lines += [f'<meta name="description" content="{_attribute(said)}">'] if said else []
         lines += [
             f'<meta property="{key}" content="{_attribute(value)}">'
             for key, value in facts.items()
             if value
         ]
-        lines += ['<meta name="twitter:card" content="summary">']
+        lines += [f'<meta name="twitter:card" content="{large}">']
         data = json.dumps(structured(app, name), ensure_ascii=False).replace("</", "<\\/")
         lines += [f'<script type="application/ld+json">{data}</script>']
     return "".join(f"  {line}\n" for line in lines)
@@ -468,6 +484,17 @@ def write_site_files(app: Sphinx, exception: Exception | None) -> None:
         files["robots.txt"] = f"User-agent: *\nAllow: /\nSitemap: {base}sitemap.xml\n"
     for name, text in files.items():
         (out / name).write_text(text, encoding="utf-8")
+    part_of, book = parts(Path(app.srcdir)), book_title(app.config)
+    wanted = [
+        (
+            out / f"{CARDS}{name}.png",
+            (book, *MOTTO)
+            if name == app.config.root_doc
+            else (_title(app, name), part_of.get(name, ""), book),
+        )
+        for name in sorted(app.env.all_docs)
+    ]
+    write_cards(wanted, out.parent / "site" / "cards")
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
