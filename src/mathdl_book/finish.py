@@ -128,14 +128,42 @@ def with_speaking_summaries(body: str) -> str:
     """Return a page's HTML with folded cells called what their text says.
 
     myst-nb labels them all "Toggle hidden content", which hides "Show code cell source" from a
-    screen reader.
+    screen reader; and a summary may hold words, but not paragraphs of them.
 
     Parameters
     ----------
     body : str
         HTML of the page.
+
+    Examples
+    --------
+    >>> with_speaking_summaries('<summary aria-label="Toggle hidden content"><p>Show</p></summary>')
+    '<summary><span>Show</span></summary>'
     """
-    return body.replace('<summary aria-label="Toggle hidden content">', "<summary>")
+
+    def worded(found: re.Match[str]) -> str:
+        words = found[2].replace("<p", "<span").replace("</p>", "</span>")
+        return found[1].replace(' aria-label="Toggle hidden content"', "") + words
+
+    return re.sub(r"(<summary\b[^>]*>)((?:\s*<p\b[^>]*>[^<]*</p>)+)", worded, body)
+
+
+def with_plain_fields(body: str) -> str:
+    """Return a page's HTML with the lists in a docstring's fields not inside a paragraph.
+
+    Parameters
+    ----------
+    body : str
+        HTML of the page.
+
+    Examples
+    --------
+    >>> with_plain_fields('<dd class="field-odd"><p><ul class="simple"><li>a</li></ul></p></dd>')
+    '<dd class="field-odd"><ul class="simple"><li>a</li></ul></dd>'
+    """
+    return re.sub(
+        r'(<dd class="field-\w+">)<p>(<ul\b.*?)</p>(?=\s*</dd>)', r"\1\2", body, flags=re.DOTALL
+    )
 
 
 def with_empty_corners(body: str) -> str:
@@ -202,7 +230,7 @@ def finish_page(
     if "body" in context:
         root = Path(app.srcdir)
         paths = {name: root / uri for uri, name in app.builder.images.items()}
-        body = with_speaking_summaries(with_permalinks(context["body"]))
+        body = with_plain_fields(with_speaking_summaries(with_permalinks(context["body"])))
         context["body"] = with_sizes(with_listed_sources(with_empty_corners(body)), paths)
 
 
