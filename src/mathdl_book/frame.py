@@ -33,7 +33,9 @@ AMENDS = tuple(
             r"document\.documentElement\.dataset\.mode = localStorage.*?</script>",
             "{ let kept = {}; try { kept = localStorage; } catch {}"
             ' document.documentElement.dataset.mode = kept.mode || "auto";'
-            ' document.documentElement.dataset.theme = kept.theme || "auto"; }\n  </script>',
+            ' document.documentElement.dataset.theme = kept.theme || "auto"; }'
+            # Whoever is led into a page gets it laid out as a whole: see mathdl.css.
+            ' if (location.hash) document.documentElement.dataset.whole = "";\n  </script>',
         ),
         # The contents for paper: a second heading of first rank on every page.
         (

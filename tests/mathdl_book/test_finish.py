@@ -155,6 +155,8 @@ def test_in_a_browser_a_figure_has_the_colours_of_the_theme(browser, sample_book
     page = browser.new_page(color_scheme="light")
     page.goto((sample_book.html / "book" / "chapter.html").as_uri())
     figure = page.locator("figure img").first
+    figure.scroll_into_view_if_needed()
+    page.wait_for_timeout(200)  # it is decoded beside the page
 
     def darkest_and_lightest() -> tuple[int, int]:
         return Image.open(io.BytesIO(figure.screenshot())).convert("L").getextrema()

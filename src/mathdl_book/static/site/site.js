@@ -39,6 +39,13 @@
     button.addEventListener("click", () => setMode(MODES[(MODES.indexOf(mode()) + 1) % 3]));
   }
 
+  // ---- whoever is led somewhere in a page gets it laid out as a whole: see mathdl.css ----
+  const whole = () => { root.dataset.whole = ""; };
+  addEventListener("hashchange", whole);
+  document.addEventListener("click", (event) => {
+    if (event.target.closest?.('a[href^="#"]')) whole();
+  }, true);
+
   // ---- a click beside a dialog closes it ----
   const closeBeside = (dialog) =>
     dialog.addEventListener("click", (event) => {
@@ -282,13 +289,19 @@
   });
 
   // What scrolls by itself can be reached by keyboard, in every browser.
+  const SCROLLING = "article :is(.math-formula, pre, .pst-scrollable-table-container)";
+  const reach = (box) => {
+    if (box.scrollWidth > box.clientWidth + 1) box.tabIndex = 0;
+    else box.removeAttribute("tabindex");
+  };
   const scrolling = new ResizeObserver((entries) => {
-    for (const { target } of entries) {
-      if (target.scrollWidth > target.clientWidth + 1) target.tabIndex = 0;
-      else target.removeAttribute("tabindex");
-    }
+    for (const { target } of entries) reach(target);
   });
-  for (const box of all("article :is(.math-formula, pre, .pst-scrollable-table-container)")) scrolling.observe(box);
+  for (const box of all(SCROLLING)) scrolling.observe(box);
+  // A box laid out late may be as large as it was expected to be.
+  document.addEventListener("contentvisibilityautostatechange", ({ target, skipped }) => {
+    if (!skipped && target.matches(SCROLLING)) reach(target);
+  }, true);
 
   // What is folded is on paper too, and folded again after it.
   let opened = [];
