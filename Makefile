@@ -6,6 +6,7 @@
 #   EDITION=2026.1    build the pages as that edition, to be published at /2026.1/
 #   TORCH_INDEX=URL   another index to take torch from, such as the one with the CPU-only builds
 #   JOBS=N            pages executed at a time (as many as there are cores)
+#   COURSE=FOLDER     where `make assignments` puts the labs, and learners' work will lie
 #   SOLUTIONS=none    leave every solution out of the pages, and of all that is made of them
 
 PYTHON ?= python3
@@ -13,6 +14,7 @@ VENV ?= .venv
 DEVICE ?= cpu
 JOBS ?= 0
 SOLUTIONS ?=
+COURSE ?= _build/assignments
 TORCH_INDEX ?=
 PORT ?= 8000
 EDITION ?= latest
@@ -30,7 +32,7 @@ export PYTHONPATH := $(CURDIR)/src$(if $(PYTHONPATH),:$(PYTHONPATH))
 BOOK := $(PY) -m mathdl_book
 BUILD := $(BOOK) build --device $(DEVICE) --jobs $(JOBS)$(if $(SOLUTIONS), --solutions $(SOLUTIONS))
 
-.PHONY: help book test unit gates live site edition serve lab permalinks bench lock clean needs
+.PHONY: help book test unit gates live site edition serve lab assignments permalinks bench lock clean needs
 .DEFAULT_GOAL := help
 
 help:
@@ -41,6 +43,7 @@ help:
 	@echo 'make edition build the book as EDITION=latest, and put it into _build/editions beside others'
 	@echo 'make serve   build, serve, and build again at every change (PORT=8000)'
 	@echo 'make lab     open the chapters in JupyterLab'
+	@echo 'make assignments the labs for nbgrader, solved, to fill in and tested, in COURSE=FOLDER'
 	@echo 'make permalinks add what the last build made new to the links that must last'
 	@echo 'make bench   measure how long builds take, each beside its peer'
 	@echo 'make lock    compile requirements.txt from the ranges in pyproject.toml'
@@ -85,6 +88,10 @@ lab: $(READY)
 	  set-default-viewer markdown myst
 	JUPYTER_CONFIG_PATH='$(CURDIR)/_build/lab' $(PY) -m jupyterlab book
 
+# What is handed out, and what grades it; submissions and grades that are there stay.
+assignments: book
+	@$(PY) -m mathdl_book.grading --course '$(COURSE)'
+
 permalinks: $(READY)
 	@$(PY) -m mathdl_book.permalinks publish
 
@@ -122,6 +129,6 @@ $(VENV)/.installed: requirements.txt pyproject.toml
 
 # With the Python at hand: say what it lacks, install nothing.
 needs:
-	@$(BOOK) needs --groups plots,referees,book$(if $(filter test unit gates live site,$(MAKECMDGOALS)),$(COMMA)test)$(if $(filter lab,$(MAKECMDGOALS)),$(COMMA)lab)
+	@$(BOOK) needs --groups plots,referees,book$(if $(filter test unit gates live site,$(MAKECMDGOALS)),$(COMMA)test)$(if $(filter lab,$(MAKECMDGOALS)),$(COMMA)lab)$(if $(filter assignments,$(MAKECMDGOALS)),$(COMMA)grading)
 
 COMMA := ,
