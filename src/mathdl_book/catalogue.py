@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 SCHEMA = Path(__file__).parent / "static" / "schemas" / "sections.schema.json"
 VERSION = 1
-COLUMNS = ("id", "kind", "number", "title", "part", "page", "url", "minutes", "difficulty")
+COLUMNS = ("id", "kind", "number", "title", "part", "page", "url", "minutes", "difficulty", "gpu")
 # What an id's beginning says of the thing; sections depend on where they stand.
 KINDS = {
     "def": "definition",
@@ -81,8 +81,9 @@ def things_in(
     -------
     list of dict
         ``id``, ``kind``, ``title``, ``depth`` and, of sections, ``share``: the part of the page's
-        words that stand in them, exercises and solutions apart; ``line`` of objectives: their text
-        as nodes.
+        words that stand in them, exercises and solutions apart; ``torch``: whether a section has
+        cells that would run on a GPU; ``stars`` of exercises; ``line`` of objectives: their text as
+        nodes.
     """
     total = max(1, _words(doctree))
     found: list[dict[str, Any]] = []
@@ -98,11 +99,15 @@ def things_in(
         }
         if prefix == "obj":  # with its formulas, for tables
             thing["line"] = [part.deepcopy() for part in _line(node)]
+        if prefix == "ex":
+            title = node.next_node(nodes.title)
+            thing["stars"] = title.astext().count("★") if title is not None else 0
         if isinstance(node, nodes.section):
             depth = sum(isinstance(above, nodes.section) for above in _above(node))
             if depth == 0:
                 thing["kind"] = "page"
-            thing |= {"depth": depth, "share": _words(node) / total}
+            thing |= {"depth": depth, "share": _words(node) / total, "torch": _uses_torch(node)}
+            thing["within"] = [n for above in _above(node) for n in _ids(above)]
         elif prefix in ("sec", "step"):
             continue
         found.append(thing)
@@ -119,6 +124,10 @@ def _above(node: nodes.Node) -> Iterator[nodes.Node]:
     while node.parent is not None:
         node = node.parent
         yield node
+
+
+def _uses_torch(section: nodes.Element) -> bool:
+    return any("tag_torch" in cell["classes"] for cell in section.findall(nodes.container))
 
 
 def _title(node: nodes.Element, typesetter: Typesetter | None) -> str:
@@ -213,7 +222,8 @@ def entries(env: BuildEnvironment) -> list[dict[str, Any]]:
                 "page": docname,
                 "url": f"{docname}.html#{_anchor(thing)}",
                 "minutes": _minutes(meta, thing),
-                "difficulty": meta.get("difficulty"),
+                "difficulty": thing.get("stars") or meta.get("difficulty"),
+                "gpu": gpu(meta, thing),
             }
             if whole:
                 entry["objectives"] = [one["id"] for one in meta.get("objectives") or []]
@@ -243,6 +253,28 @@ def header(env: BuildEnvironment, docname: str) -> dict[str, Any]:
 def _header(docname: str, path: Path, _changed: int) -> dict[str, Any]:
     page = Page(docname, path)
     return {} if header_errors(page) else page.meta  # the page kit warns of them
+
+
+def gpu(meta: dict[str, Any], thing: dict[str, Any]) -> str:
+    """Return what a GPU is to a thing: ``needed``, or ``used`` where there is one, or ``none``.
+
+    Parameters
+    ----------
+    meta : dict
+        The book's part of the page's header; its ``gpu`` lists sections that need one.
+    thing : dict
+        See `things_in`.
+
+    Examples
+    --------
+    >>> gpu({"gpu": ["sec-a"]}, {"id": "sec-b", "within": ["sec-a"]})
+    'needed'
+    >>> gpu({}, {"id": "sec-b", "torch": True}), gpu({}, {"id": "fig-a"})
+    ('used', 'none')
+    """
+    if not {thing["id"], *thing.get("within", ())}.isdisjoint(meta.get("gpu", ())):
+        return "needed"
+    return "used" if thing.get("torch") else "none"
 
 
 def _anchor(thing: dict[str, Any]) -> str:
@@ -503,7 +535,14 @@ def _link(uri: str, text: str) -> nodes.reference:
 
 def _rewritten(app: Sphinx, env: BuildEnvironment) -> list[str]:
     """Return the pages with tables, if what they show has changed since they were written."""
-    shown = json.dumps([entries(env), sorted(measured(Path(env.srcdir)).items())], default=vars)
+    listed = entries(env)
+    found = {(entry["page"], entry["id"]) for entry in listed}
+    for docname in sorted(env.found_docs):
+        for name in header(env, docname).get("gpu", ()):
+            if (docname, name) not in found:
+                message = "mathdl.gpu: %s is no section of the page"
+                logger.warning(message, name, location=docname, type="mathdl", subtype="header")
+    shown = json.dumps([listed, sorted(measured(Path(env.srcdir)).items())], default=vars)
     before = getattr(env, "mathdl_catalogue_shown", None)
     env.mathdl_catalogue_shown = shown
     if before in (None, shown):

@@ -37,6 +37,9 @@ FORM = """\
 <label>Kind <select name="kind"><option value="">all</option></select></label>
 <label>Bloom level <select name="level"><option value="">all</option></select></label>
 <label>Difficulty <select name="difficulty"><option value="">all</option></select></label>
+<label>GPU <select name="gpu"><option value="">any</option>\
+<option value="none">not needed</option><option value="used">used where there is one</option>\
+<option value="needed">needed</option></select></label>
 <label>Minutes, at most <input type="number" name="minutes" min="1" max="999"></label>
 <label>Objective <select name="objective"><option value="">all</option></select></label>
 </form>

@@ -140,16 +140,13 @@ class DrawCourses(DrawTables):
 
     def exercise(self, name: str) -> tuple[nodes.Node, int] | None:
         """Return a link to an exercise and the minutes planned for its stars."""
-        known = getattr(self.env, "sphinx_exercise_registry", {}).get(name)
-        if known is None:
-            return None
-        things = {thing["id"]: thing for thing in Things.of(self.env).get(known["docname"], ())}
-        title = next(known["node"].findall(nodes.title), None)
-        stars = title.astext().count("★") if title is not None else 0
-        if name not in things or not 1 <= stars <= len(EXERCISE_MINUTES):
-            return None
-        said = f"{things[name]['title']} {'★' * stars}"
-        return _link(self.uri(known["docname"], name), said), EXERCISE_MINUTES[stars - 1]
+        for docname, things in Things.of(self.env).items():
+            for thing in things:
+                stars = thing.get("stars", 0)
+                if thing["id"] == name and 1 <= stars <= len(EXERCISE_MINUTES):
+                    said = f"{thing['title']} {'★' * stars}"
+                    return _link(self.uri(docname, name), said), EXERCISE_MINUTES[stars - 1]
+        return None
 
     # ---- objectives --------------------------------------------------------------------
 

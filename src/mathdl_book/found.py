@@ -226,7 +226,7 @@ def structured(app: Sphinx, docname: str) -> dict[str, Any]:
     }
     if config.html_baseurl:
         page["url"] = f"{config.html_baseurl}{docname}.html"
-    if meta:
+    if "minutes" in meta:
         page["learningResourceType"] = "lab" if "/labs/" in docname else "chapter"
         page["timeRequired"] = f"PT{meta['minutes']}M"
         page["educationalLevel"] = {1: "Beginner", 2: "Intermediate", 3: "Advanced"}[

@@ -88,8 +88,8 @@ class InThisChapter(SphinxDirective):
         page = Page(self.env.docname, Path(self.env.doc2path(self.env.docname)))
         if header_errors(page):
             return []  # each has been a warning already
-        if not page.meta:
-            raise self.error("in-this-chapter: the page's header has no 'mathdl' part")
+        if "objectives" not in page.meta:
+            raise self.error("in-this-chapter: the page's header states no objectives")
         meta = page.meta
         box = nodes.container(classes=["in-this-chapter"])
         kind = "lab" if "labs" in self.env.docname.split("/") else "chapter"

@@ -7,6 +7,10 @@ import json
 import re
 
 import pytest
+from docutils import nodes
+from docutils.utils import new_document
+
+from mathdl_book.catalogue import gpu, things_in
 
 
 @pytest.fixture(scope="module")
@@ -32,11 +36,35 @@ def test_every_kind_of_thing_is_listed_with_its_number_and_place(listed):
     assert of(listed, "obj-sample-check")["level"] == "evaluate"
     assert of(listed, "obj-sample-check")["title"] == "Check a gradient by two routes"
     assert of(listed, "ex-sample-code")["title"] == "In code"
+    assert of(listed, "ex-sample-hand")["difficulty"] == 1  # its own stars, not the page's
+    assert of(listed, "ex-sample-code")["difficulty"] == 2
     assert of(listed, "thm-sample-chain")["title"] == "Chain rule"
     assert of(listed, "eq-sample-chain")["title"] == ""
     assert of(listed, "step-sample-forward")["kind"] == "step"
     kinds = {entry["kind"] for entry in listed}
     assert kinds >= {"claim", "theorem", "figure", "exercise"}
+
+
+def test_what_a_gpu_is_to_each(listed):
+    assert of(listed, "sec-ways-gpu")["gpu"] == "needed"
+    assert {entry["gpu"] for entry in listed if entry["id"] != "sec-ways-gpu"} == {"none"}
+    cell = nodes.container(nb_element="cell_code", classes=["cell", "tag_torch"])
+    inner = nodes.section("", nodes.title("", "Inner"), cell, ids=["sec-inner"])
+    other = nodes.section("", nodes.title("", "Other"), ids=["sec-other"])
+    doctree = new_document("page.md")
+    doctree += nodes.section("", nodes.title("", "Page"), inner, other, ids=["sec-page"])
+    things = {thing["id"]: thing for thing in things_in(doctree)}
+    assert {name: gpu({}, thing) for name, thing in things.items()} == {
+        **{"sec-page": "used", "sec-inner": "used", "sec-other": "none"},
+    }
+    assert gpu({"gpu": ["sec-page"]}, things["sec-other"]) == "needed"
+
+
+def test_a_section_that_is_said_to_need_a_gpu_and_is_not_there(fresh_sample_book):
+    fresh_sample_book.edit("ways", "[sec-ways-gpu]", "[sec-ways-gone]")
+    result = fresh_sample_book.build()
+    assert result.returncode == 1
+    assert "mathdl.gpu: sec-ways-gone is no section of the page" in result.stderr
 
 
 def test_addresses_exist(listed, sample_book):

@@ -30,6 +30,10 @@ def test_a_good_header_has_no_errors(tmp_path: Path) -> None:
     assert header_errors(page(tmp_path, GOOD)) == []
 
 
+def test_a_header_may_say_only_what_needs_a_gpu(tmp_path: Path) -> None:
+    assert header_errors(page(tmp_path, {"gpu": ["sec-a"]})) == []
+
+
 def test_a_page_without_our_part_has_no_errors(tmp_path: Path) -> None:
     path = tmp_path / "page.md"
     path.write_text("# Title\n")
@@ -44,6 +48,7 @@ def test_a_page_without_our_part_has_no_errors(tmp_path: Path) -> None:
         ({"difficulty": 4}, "mathdl.difficulty: 4"),
         ({"objectives": []}, "mathdl.objectives: []"),
         ({"needs": "start/quickstart"}, "mathdl.needs: 'start/quickstart'"),
+        ({"gpu": ["setup"]}, "mathdl.gpu[0]: 'setup'"),
         ({"lab": "x"}, "mathdl: Additional properties are not allowed ('lab'"),
         (
             {"objectives": [{"id": "chain", "text": "x", "level": "apply"}]},

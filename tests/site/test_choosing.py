@@ -52,6 +52,14 @@ def test_search_filters_and_their_state_in_the_address(visit):
     short = rows(page)
     page.fill("[name=minutes]", "")
     assert len(short) < len(rows(page))
+    page.select_option("[name=gpu]", "needed")
+    assert ["On a GPU" in row for row in rows(page)] == [True]
+    page.select_option("[name=gpu]", "none")
+    assert not any("On a GPU" in row for row in rows(page))
+    page.select_option("[name=kind]", "exercise")
+    page.select_option("[name=difficulty]", "1")
+    assert ["By hand" in row for row in rows(page)] == [True]
+    page.select_option("[name=difficulty]", "")
     page.select_option("[name=kind]", "page")
     page.select_option("[name=level]", "evaluate")
     assert any("chain rule" in row for row in rows(page))

@@ -76,6 +76,8 @@
         (!wanted.kind || entry.kind === wanted.kind) &&
         (!wanted.level || entry.levels.includes(wanted.level)) &&
         (!wanted.difficulty || entry.difficulty === Number(wanted.difficulty)) &&
+        (!wanted.gpu ||
+          (wanted.gpu === "none" ? entry.gpu !== "needed" : entry.gpu === wanted.gpu)) &&
         (!wanted.minutes ||
           (entry.minutes !== null && entry.minutes <= Number(wanted.minutes))) &&
         (!wanted.objective ||
@@ -162,7 +164,7 @@
         .map((e) => `<li><a href="${escaped(address(e))}">${escaped(named(e))}</a></li>`)
         .join("\n")}\n</ul>\n`,
     csv: (entries) => {
-      const columns = ["id", "kind", "number", "title", "part", "minutes", "difficulty"];
+      const columns = ["id", "kind", "number", "title", "part", "minutes", "difficulty", "gpu"];
       const rows = entries.map((entry) =>
         [...columns.map((name) => entry[name]), address(entry)].map(quoted).join(","),
       );
