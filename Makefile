@@ -39,7 +39,7 @@ help:
 	@echo 'make book    build the book into _build/html (DEVICE=cuda, VENV=none, JOBS=N, SOLUTIONS=none)'
 	@echo 'make test    style, unit tests, doctests, tests of the gates, then the book itself'
 	@echo 'make live    run every cell of the built book in a browser, and compare it with the page'
-	@echo 'make site    open every page of the built book in Chromium and look what is wrong'
+	@echo 'make site    open every page and slide of the built book in Chromium and look what is wrong'
 	@echo 'make edition build the book as EDITION=latest, and put it into _build/editions beside others'
 	@echo 'make serve   build, serve, and build again at every change (PORT=8000)'
 	@echo 'make lab     open the chapters in JupyterLab'
@@ -68,9 +68,9 @@ gates: unit
 live: book
 	$(PY) tests/live/compare.py
 
-# Every page of the built book in Chromium: for everyone, quiet, narrow, light.
+# Every page and every slide of the built book in Chromium: for everyone, quiet, narrow, light.
 site: $(READY)
-	OMP_NUM_THREADS=1 MATHDL_SITE=_build/html $(PY) -m pytest -q -n auto tests/site
+	OMP_NUM_THREADS=1 MATHDL_SITE=_build/html $(PY) -m pytest -q -n auto tests/site tests/slides
 
 # As a host serves it: http://localhost:8000/ after `python -m http.server -d _build/editions`.
 edition: $(READY)

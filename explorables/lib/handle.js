@@ -33,7 +33,12 @@ export function handle(stage, { label, drag, nudge, color = "vermillion" }) {
   knob.addEventListener("pointermove", (event) => {
     if (!offset) return;
     const box = stage.getBoundingClientRect();
-    drag(event.clientX - box.x - offset[0], event.clientY - box.y - offset[1]);
+    // On a slide the stage is shown larger or smaller than it is laid out.
+    const scale = stage.clientWidth / box.width;
+    drag(
+      scale * (event.clientX - box.x - offset[0]),
+      scale * (event.clientY - box.y - offset[1]),
+    );
   });
   for (const end of ["pointerup", "pointercancel"]) {
     knob.addEventListener(end, () => {

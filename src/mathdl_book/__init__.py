@@ -35,6 +35,7 @@ MODULES = (
     "editions",  # one folder for each, and a way from old ones to the newest
     "search",  # names and texts that the search page looks in
     "frame",  # what stands around the text, put right
+    "slides",  # a deck of each chapter
     "assets",  # one stylesheet and one script of what pages use
     "gates",  # collects every finding and fails the build; last
 )

@@ -54,7 +54,8 @@ NAME = re.compile(r"-?[A-Za-z_][\w-]*")
 # Of a selector, what must be in a page: not what stands in brackets of any kind.
 BRACKETS = re.compile(r"\[[^\]]*\]|\((?:[^()]|\([^()]*\))*\)")
 NEEDED = re.compile(r"[.#](-?[A-Za-z_](?:[\w-]|\\.)*)")
-TEXTS = ("_static/search/", "_static/search-")  # words of the book, not of its pages
+# Words of the book, not of its pages; and a library that brings its own styles.
+FOREIGN = ("_static/search/", "_static/search-", "_static/slides/reveal.js")
 GROUPS = ("@media", "@supports", "@container", "@layer")
 
 
@@ -275,7 +276,7 @@ def vocabulary(out: Path, memory: Path) -> set[str]:
     seen: dict[str, Any] = {}
     for path in sorted([*out.rglob("*.html"), *(out / "_static").rglob("*.js")]):
         name = path.relative_to(out).as_posix()
-        if path.suffix == ".js" and (DONE.search(name) or name.startswith(TEXTS)):
+        if path.suffix == ".js" and (DONE.search(name) or name.startswith(FOREIGN)):
             continue
         about = path.stat()
         stamp = [about.st_size, about.st_mtime_ns]
@@ -357,7 +358,7 @@ def write_stylesheet(app: Sphinx, exception: Exception | None) -> None:
     for pattern in STYLES:
         for path in sorted(static.glob(pattern)):
             given.update(path.read_bytes())
-    others = [p for p in static.rglob("*.css") if "explorables" in p.parts or "live" in p.parts]
+    others = [p for p in static.rglob("*.css") if {"explorables", "live", "slides"} & {*p.parts}]
     scripts = [
         path
         for path in static.rglob("*.js")

@@ -42,6 +42,7 @@ FORM = "wrong-equation.yml"
 LONGEST = 200
 CARDS = "_static/cards/"
 MOTTO = ("An executable textbook", "Every claim checked by code as the book is built")
+DECKS = "slides"  # folder of the chapters' slides
 
 
 # ---- addresses -----------------------------------------------------------------------------
@@ -286,6 +287,21 @@ def _attribute(text: str) -> str:
     return html.escape(text, quote=True)
 
 
+def deck_of(app: Sphinx, docname: str) -> str | None:
+    """Return where the slides of a page are in the site, None for what is no numbered chapter.
+
+    Parameters
+    ----------
+    app : Sphinx
+        After all pages have been read.
+    docname : str
+        The page.
+    """
+    if app.builder.name != "html" or not app.env.toc_secnumbers.get(docname, {}).get(""):
+        return None
+    return f"{DECKS}/{docname.rpartition('/')[2]}.html"
+
+
 # ---- below the text ------------------------------------------------------------------------
 
 
@@ -361,6 +377,8 @@ def page_end(app: Sphinx, name: str, context: dict[str, Any]) -> str:
     changed = last_change(app, name)
     source = Path(app.env.doc2path(name)).relative_to(app.srcdir).as_posix()
     said = []
+    if deck := deck_of(app, name):
+        said.append(f'<a href="{"../" * name.count("/")}{deck}">Slides</a>')
     if changed:
         commit, day = changed
         mark = f"<code>{commit[:10]}</code>"
