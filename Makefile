@@ -41,6 +41,7 @@ help:
 	@echo 'make live    run every cell of the built book in a browser, and compare it with the page'
 	@echo 'make site    open every page and slide of the built book in Chromium and look what is wrong'
 	@echo 'make edition build the book as EDITION=latest, and put it into _build/editions beside others'
+	@echo 'make lighthouse measure four pages of it as a phone and a desktop would open them'
 	@echo 'make serve   build, serve, and build again at every change (PORT=8000)'
 	@echo 'make lab     open the chapters in JupyterLab'
 	@echo 'make assignments the labs for nbgrader, solved, to fill in and tested, in COURSE=FOLDER'
@@ -76,6 +77,10 @@ site: $(READY)
 edition: $(READY)
 	@MATHDL_EDITION=$(EDITION) $(BOOK) build --device $(DEVICE) --jobs $(JOBS)
 	@$(PY) -m mathdl_book.editions assemble _build/html --edition $(EDITION) --into _build/editions
+
+# Node's programs are installed into _build on first use, as locked in tests/site.
+lighthouse: $(READY)
+	$(PY) tests/site/lighthouse.py
 
 serve: $(READY)
 	@$(BOOK) serve --device $(DEVICE) --jobs $(JOBS) --port $(PORT)$(if $(SOLUTIONS), --solutions $(SOLUTIONS))
@@ -129,6 +134,6 @@ $(VENV)/.installed: requirements.txt pyproject.toml
 
 # With the Python at hand: say what it lacks, install nothing.
 needs:
-	@$(BOOK) needs --groups plots,referees,book$(if $(filter test unit gates live site,$(MAKECMDGOALS)),$(COMMA)test)$(if $(filter lab,$(MAKECMDGOALS)),$(COMMA)lab)$(if $(filter assignments,$(MAKECMDGOALS)),$(COMMA)grading)
+	@$(BOOK) needs --groups plots,referees,book$(if $(filter test unit gates live site lighthouse,$(MAKECMDGOALS)),$(COMMA)test)$(if $(filter lab,$(MAKECMDGOALS)),$(COMMA)lab)$(if $(filter assignments,$(MAKECMDGOALS)),$(COMMA)grading)
 
 COMMA := ,

@@ -8,7 +8,8 @@ const Search = {
 };
 (() => {
   "use strict";
-  const MOST = 12; // pages whose text is looked through
+  const MOST = 12; // pages whose text is looked through; more for a phrase, which any may have
+  const MOST_FOR_PHRASES = 45;
   const root = document.documentElement.dataset.content_root ?? "";
   const make = (tag, given, ...children) => {
     const element = Object.assign(document.createElement(tag), given);
@@ -19,11 +20,8 @@ const Search = {
     const script = make("script", { src: root + address, onload: resolve, onerror: resolve });
     document.head.append(script);
   });
-  // One of the two spellings that English has, of the same length.
-  const spelt = (text) => text.toLowerCase().replace(/is(?=(?:e[drs]?|ing|ations?)\b)/g, "iz");
   const plain = (text) =>
-    spelt(text).normalize("NFD").replace(/\p{M}/gu, "").replace(/[‘’]/g, "'")
-      .replace(/[\s\u00a0]+/g, " ").replace(/parameteriz/g, "parametriz").trim();
+    text.toLowerCase().normalize("NFD").replace(/\p{M}/gu, "").replace(/[‘’]/g, "'").replace(/[\s\u00a0]+/g, " ").trim();
   const wordsOf = (text) => plain(text).match(/[\p{L}\p{N}_]+/gu) ?? [];
 
   // What readers ask for under another name than the book's.
@@ -38,10 +36,14 @@ const Search = {
     [/\bbackprop\b/, "backpropagation"],
     [/\blearning rates?\b/, "step size"],
   ];
-  const waysToSay = (query) => [
+  const ENDING = "(e[drs]?|ing|ations?)\\b";
+  const waysToSay = (query) => [...new Set([
     query,
     ...ALSO.filter(([asked]) => asked.test(query)).map(([asked, ours]) => query.replace(asked, ours)),
-  ];
+    // English has two spellings, and this book its own of one word.
+    query.replace("parameteri", "parametri").replace(new RegExp(`iz${ENDING}`, "g"), "is$1"),
+    query.replace("parameteri", "parametri").replace(new RegExp(`is${ENDING}`, "g"), "iz$1"),
+  ])];
 
   // ---- what is called so ----
   /* 0 if a thing is not meant, more the better its name, number or label fits. */
@@ -97,7 +99,7 @@ const Search = {
       .sort((a, b) => b[1][1] - a[1][1] || a[0] - b[0]).map(([page]) => page);
   };
   const excerpt = (text, query, words) => {
-    const low = spelt(text);
+    const low = text.toLowerCase();
     let at = low.indexOf(query);
     let length = query.length;
     if (at < 0) {
@@ -146,7 +148,9 @@ const Search = {
     const named = Search.things
       .map((thing) => [Math.max(...ways.map(([way, its], turn) => fits(thing, way, its) - 3 * turn)), thing])
       .filter(([points]) => points > 0).sort((a, b) => b[0] - a[0]).slice(0, 12);
-    const pages = pagesWith(words).slice(0, MOST);
+    const [said, its, all] = ways.map(([way, its]) => [way, its, pagesWith(its)]).find(([, , some]) => some.length)
+      ?? [query, words, []];
+    const pages = all.slice(0, its.length > 3 ? MOST_FOR_PHRASES : MOST);
     const { docnames } = Search.index ?? { docnames: [] };
     const titles = new Map(Search.things.filter(([kind]) => kind === "page").map(([, , title, , address]) => [address, title]));
     await Promise.all(pages.map((page) => Search.texts[docnames[page]] ?? load(`_static/search/${docnames[page]}.js`)));
@@ -162,11 +166,11 @@ const Search = {
     const found = [];
     for (const [rank, page] of pages.entries()) {
       for (const [id, title, text] of Search.texts[docnames[page]] ?? []) {
-        const low = spelt(text);
-        const present = words.filter((word) => low.includes(word)).length;
+        const low = text.toLowerCase();
+        const present = its.filter((word) => low.includes(word)).length;
         if (!present) continue;
-        const points = (words.length > 1 && low.includes(query) ? 100 : 0) + 20 * present / words.length
-          + (plain(title).includes(query) ? 10 : 0) - rank / 2;
+        const points = (its.length > 1 && low.includes(said) ? 100 : 0) + 20 * present / its.length
+          + (plain(title).includes(said) ? 10 : 0) - rank / 2;
         found.push([points, `${docnames[page]}.html${id ? `#${id}` : ""}`, title, titles.get(`${docnames[page]}.html`) ?? "", text]);
       }
     }
@@ -175,7 +179,7 @@ const Search = {
     for (const [, address, title, page, text] of found) {
       if (count === 25) break;
       if (shown.has(address) && named.length > 3) continue;
-      row(address, title || page, title === page ? "" : page, excerpt(text, query, words));
+      row(address, title || page, title === page ? "" : page, excerpt(text, said, its));
       count += 1;
     }
     const total = list.children.length;

@@ -46,6 +46,11 @@
     if (event.target.closest?.('a[href^="#"]')) whole();
   }, true);
 
+  // Fonts that were asked for with the page are used, also where its formulas are farther down.
+  if (one('link[rel="preload"][as="font"]')) {
+    for (const font of ["1em KaTeX_Main", "italic 1em KaTeX_Math"]) document.fonts.load(font, "x");
+  }
+
   // ---- a click beside a dialog closes it ----
   const closeBeside = (dialog) =>
     dialog.addEventListener("click", (event) => {
