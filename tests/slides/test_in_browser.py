@@ -203,6 +203,10 @@ def test_a_deck_reads_on_a_phone(site: Site, visit: Any) -> None:
         assert found["out"] == [], found
         page.keyboard.press("ArrowRight")
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    foot = page.locator(".deck-foot").bounding_box()
+    slide = page.locator("section.slide.present .slide-fit").bounding_box()
+    assert foot["x"] + foot["width"] <= 390
+    assert foot["y"] + foot["height"] <= slide["y"]
 
 
 def test_a_deck_opens_from_a_folder(deck_site: Path, visit: Any) -> None:
