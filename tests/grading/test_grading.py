@@ -82,7 +82,7 @@ class Course:
             env=os.environ | {"PATH": f"{beside}{os.pathsep}{os.environ['PATH']}"},
             capture_output=True,
             text=True,
-            timeout=600,
+            timeout=1800,
         )
         assert run.returncode == 0, run.stdout[-3000:] + run.stderr[-3000:]
 
