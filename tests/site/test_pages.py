@@ -177,6 +177,42 @@ def test_a_page_is_light_and_still(name, visit, html):
     assert shift <= 0.02
 
 
+LAST = "[...document.querySelectorAll('article section[id]')].at(-1).id"
+# How far below the top of the window a place is, once nothing scrolls any more.
+PLACE = """(id) => new Promise((resolve) => setTimeout(
+  () => resolve(document.getElementById(id).getBoundingClientRect().top), 300
+))"""
+
+
+def test_a_link_into_a_long_page_is_exact_and_nothing_moves(visit, html):
+    name = max(names(), key=lambda name: (html / name).stat().st_size * name.startswith("book/"))
+    last = visit(name).page.evaluate(LAST)
+    opened = visit(f"{name}#{last}")
+    assert opened.page.evaluate(SHIFT) <= 0.02
+    loaded = opened.page.evaluate(PLACE, last)
+    assert 0 <= loaded <= 900
+    # By a link in the page as well, and from where nothing of the way there has been laid out.
+    page = visit(name).page
+    page.evaluate("(id) => document.querySelector(`a[href='#${id}']`).click()", last)
+    assert abs(page.evaluate(PLACE, last) - loaded) <= 2
+
+
+def test_words_that_are_not_laid_out_yet_can_be_found_on_the_page(visit, html):
+    name = max(names(), key=lambda name: (html / name).stat().st_size * name.startswith("book/"))
+    page = visit(name).page
+    skipped = """() => {
+      const far = [...document.querySelectorAll("article section section p")].filter((one) =>
+        getComputedStyle(one).contentVisibility === "auto" &&
+        !one.querySelector("*") && !one.closest("details:not([open])"));
+      return far.at(-1)?.textContent.slice(0, 40) ?? null;
+    }"""
+    words = page.evaluate(skipped)
+    assert words
+    assert page.evaluate("(words) => window.find(words)", words)
+    top = page.evaluate("getSelection().getRangeAt(0).getBoundingClientRect().top")
+    assert 0 <= top <= 900
+
+
 def test_a_page_of_usual_length_is_within_the_budget(visit, html):
     pages = sorted(names(), key=lambda name: (html / name).stat().st_size)
     name = pages[len(pages) // 2]
