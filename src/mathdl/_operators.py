@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -79,3 +79,24 @@ for _name, _op in {
     "ravel": np.ravel,
 }.items():
     setattr(Operators, _name, _method(_op))
+
+
+class Parents(list):
+    """A list of nodes that frees what it holds after what holds it, not within.
+
+    Python does so itself for a long chain of objects, where it can see the end of its stack. In a
+    browser it cannot, and a chain of some thousand nodes would end it.
+    """
+
+    _waiting: ClassVar[list] = []
+
+    def __del__(self) -> None:
+        waiting = self._waiting
+        if waiting:  # within another
+            waiting.append(self[:])
+            return
+        waiting.append([])
+        self.clear()
+        while len(waiting) > 1:
+            waiting.pop().clear()
+        waiting.clear()

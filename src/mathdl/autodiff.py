@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mathdl import _arrays, activations
-from mathdl._operators import Operators, getitem
+from mathdl._operators import Operators, Parents, getitem
 from mathdl.gradcheck import leaves, rebuild
 from mathdl.hessian import dense_hessian
 from mathdl.hessian import hvp as product
@@ -62,14 +62,14 @@ class Node(Operators):
     True
     """
 
-    __slots__ = ("args", "grad", "kwargs", "name", "op", "parents", "time", "value")
+    __slots__ = ("args", "grad", "kwargs", "links", "name", "op", "parents", "time", "value")
 
     def __init__(self, value: ArrayLike, name: str = ""):
         self.value = np.asarray(value)
         if self.value.dtype.kind not in "fc":
             raise TypeError(f"a node must hold floats, got dtype {self.value.dtype}")
         self.op, self.args, self.kwargs, self.parents = None, (), {}, ()
-        self.grad, self.name, self.time = None, name, _tick()
+        self.grad, self.name, self.links, self.time = None, name, 0, _tick()
 
     def __repr__(self) -> str:
         return f"Node({self.value!r})"
@@ -94,11 +94,12 @@ class Node(Operators):
 
 def _apply(op: Any, *args: Any, **kwargs: Any) -> Any:
     """Run one operation; record it if a node takes part in it."""
-    values, parents = list(args), []
+    values, parents, links = list(args), [], 1
     for i, a in enumerate(args):
         if type(a) is Node:
             values[i] = a.value
             parents.append((i, a))
+            links = links if links > a.links else a.links + 1
     if op not in VJP:
         if op in UNDIFFERENTIATED:
             return op(*values, **kwargs)
@@ -110,7 +111,10 @@ def _apply(op: Any, *args: Any, **kwargs: Any) -> Any:
     node = object.__new__(Node)
     node.value = value if type(value) is np.ndarray else np.asarray(value)
     node.op, node.args, node.kwargs, node.grad, node.name = op, values, kwargs, None, ""
-    node.parents, node.time = parents, _tick()
+    # Of links that Python frees one within the other there are never many in a row.
+    node.parents, node.links, node.time = parents, links, _tick()
+    if links > 200:
+        node.parents, node.links = Parents(parents), 0
     return node
 
 

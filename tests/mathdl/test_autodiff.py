@@ -3,6 +3,7 @@
 import ast
 import inspect
 import itertools
+import sys
 
 import numpy as np
 import pytest
@@ -282,6 +283,17 @@ def test_a_chain_a_hundred_thousand_deep_works():
     y.backward()
     assert x.grad == pytest.approx(1.00001**100_000, rel=1e-9)
     del y
+
+
+def test_a_deep_graph_is_freed_whole_and_at_once():
+    x = Node(np.array(1.0))
+    held = sys.getrefcount(x)
+    left = right = x
+    for _ in range(1000):
+        left, right = np.tanh(left * right), 0.5 * right + x
+    assert sys.getrefcount(x) > held + 900
+    del left, right
+    assert sys.getrefcount(x) == held
 
 
 def test_a_graph_with_many_paths_is_visited_once_per_node():
