@@ -18,6 +18,7 @@ from mathdl_book import gates
 from mathdl_book.facts import read_html, read_site
 from mathdl_book.findings import Finding
 from mathdl_book.gates import building, doctrees, notebooks, pages, site
+from mathdl_book.gates.apart import shared_state
 from mathdl_book.gates.notebooks import CHECK_MIME, Record
 from mathdl_book.gates.pages import Cell
 from mathdl_book.pages import Page
@@ -151,6 +152,31 @@ def test_a_library_stays_known_in_later_cells():
     libraries = {"F": "torch"}
     list(pages.cell_messages(Cell(1, 1, "def F(x):\n    return x"), libraries, {}))
     assert libraries == {}
+
+
+SEEDED = "rng = default_rng(0)\ndef start(): return rng.normal()"
+
+
+@pytest.mark.parametrize(
+    ("apart", "later", "told"),
+    [
+        ("x = rng.normal()", "y = rng.normal()", "draws from rng, as cell 3 does"),
+        ("x = start()", "f = lambda: start()", "draws from start, as cell 3 does"),
+        ("k = 1", "def f(): return [k for _ in z]", "binds k, which cell 3 uses"),
+        ("import numpy as np", "np.ones(3)", "binds np, which cell 3 uses"),
+        ("n = 1", "n += 1", "binds n, which cell 3 uses"),
+        ("x = rng.normal()", "rng = default_rng(1)\ny = rng.normal()", None),
+        ("x = default_rng(1).normal()", "y = rng.normal()", None),
+        ("def test(rng): return rng.normal()", "y = rng.normal()", None),
+        ("k = 1", "for k in range(3): k\nprint(k)", None),
+        ("k = 1", "y = [k for k in range(3)]", None),
+        ("x = (", "x", None),
+    ],
+)
+def test_what_no_browser_runs_changes_nothing_that_one_uses(apart, later, told):
+    cells = [Cell(1, 1, SEEDED), Cell(2, 5, apart, {"tags": ["torch"]}), Cell(3, 9, later)]
+    found = [(cell.number, message) for cell, message in shared_state(cells)]
+    assert [(number, str(told) in message) for number, message in found] == [(2, True)] * bool(told)
 
 
 # --- sources of pages --------------------------------------------------------------------

@@ -14,6 +14,7 @@ from myst_nb.core.read import is_myst_markdown_notebook, read_myst_markdown_note
 
 from mathdl_book import labs
 from mathdl_book.findings import Finding
+from mathdl_book.gates.apart import shared_state
 from mathdl_book.gates.labs import lab_findings
 from mathdl_book.pages import LABELS, Page
 from mathdl_book.solutions import NestedSolution, without_solutions
@@ -188,6 +189,8 @@ def judge(page: Page) -> tuple[list[Cell], list[Finding]]:
         for line, message in cell_messages(cell, libraries, imported):
             place = f"cell {cell.number} (line {cell.code_line + line})" if line else cell.where
             findings.append(Finding("traps", page.docname, place, message))
+    for cell, message in shared_state(cells):
+        findings.append(Finding("traps", page.docname, cell.where, message))
     return cells, findings
 
 
