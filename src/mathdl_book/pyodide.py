@@ -381,6 +381,20 @@ def elsewhere(manifest: Mapping[str, Any]) -> list[str]:
     return [name for name, about in entries.items() if "://" in about["url"]]
 
 
+def within_reach(manifest: Mapping[str, Any]) -> bool:
+    """Return whether a host answers for a file that the site does not carry itself."""
+    entries = [*manifest["core"].values(), *manifest["packages"].values()]
+    away = [about["url"] for about in entries if "://" in about["url"]]
+    for url in {url.rpartition("/")[0]: url for url in away}.values():  # one of each host's
+        try:
+            request = urllib.request.Request(url, method="HEAD")
+            urllib.request.urlopen(request, timeout=WAIT).close()
+        except OSError:
+            continue
+        return True
+    return False
+
+
 def licenses_text(files: Mapping[str, bytes]) -> str:
     """Return the licences of what is shipped, one after another.
 

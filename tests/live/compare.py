@@ -22,6 +22,7 @@ from typing import Any
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "tests"))  # run as a script
 from browsing import launched, served  # noqa: E402
+from mathdl_book import pyodide  # noqa: E402
 
 CELL_LIMIT = 240  # seconds without news after which a page is given up
 NUMBER = re.compile(r"(?<![\w.])[-+−]?(?:\d[\d,]*\.?\d*|\.\d+)(?:[eE][-+]?\d+)?(?![\w])")
@@ -80,13 +81,15 @@ def difference(shown: str, ran: str, *, in_kind: bool = False) -> str | None:
     >>> difference("loss 0.51", "loss 0.52")
     '0.51 on the page, 0.52 here'
     >>> difference("loss 0.51", "loss 0.52", in_kind=True)
+    >>> difference("loss 0.51", "no loss")
+    "'loss#' on the page, 'noloss' here"
     """
-    words = [NUMBER.sub("#", text).split() for text in (shown, ran)]
-    if "".join(words[0]) != "".join(words[1]):
-        for a, b in zip(*words, strict=False):
-            if a != b:
-                return f"{a!r} on the page, {b!r} here"
-        return f"{len(words[0])} words on the page, {len(words[1])} here"
+    signs = ["".join(NUMBER.sub("#", text).split()) for text in (shown, ran)]
+    if signs[0] != signs[1]:
+        pairs = enumerate(zip(*signs, strict=False))
+        same = next((i for i, (a, b) in pairs if a != b), min(map(len, signs)))
+        a, b = (text[max(0, same - 20) : same + 30] for text in signs)
+        return f"{a!r} on the page, {b!r} here"
     if in_kind:
         return None
     for a, b in zip(*(NUMBER.findall(text) for text in (shown, ran)), strict=True):
@@ -279,10 +282,11 @@ def main() -> int:
     arguments = parser.parse_args()
     html = arguments.html.resolve()
     manifest = json.loads((html / "_static/pyodide/manifest.json").read_text())
-    files = {**manifest["core"], **manifest["packages"]}
-    if absent := [name for name, about in files.items() if "://" in about["url"]]:
-        print(f"not compared: the site lacks {', '.join(absent)}, which were not to be had")
-        return 0
+    if absent := pyodide.elsewhere(manifest):
+        answers = pyodide.within_reach(manifest)
+        print(f"not compared: the site lacks {', '.join(absent)},", end=" ")
+        print("which are to be had: build it again" if answers else "which are not to be had")
+        return int(answers)
     pages = arguments.pages or live_pages(html)
     return min(1, compare(html, pages, html.parent / "live", arguments.jobs))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +64,13 @@ plt.plot([0, 1], [0, 1]);
 """
 
 
+def skip_without(manifest: Mapping[str, Any]) -> None:
+    """Skip a test where Python for the browser is not to be had; fail where it would be."""
+    if absent := pyodide.elsewhere(manifest):
+        assert not pyodide.within_reach(manifest), f"to be had, but not here: {absent}"
+        pytest.skip(f"not to be had here: {', '.join(absent)}")
+
+
 @pytest.fixture(scope="session")
 def live_html(sample_book_type: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The sample book with a page more, and everything that a browser needs to run it."""
@@ -80,8 +87,7 @@ def live_html(sample_book_type: Any, tmp_path_factory: pytest.TempPathFactory) -
     result = book.build({pyodide.VARIABLE: "" if given == pyodide.NONE else given})
     assert (book.html / "book" / "cells.html").is_file(), result.stdout[-3000:] + result.stderr
     manifest = json.loads((book.html / "_static" / "pyodide" / "manifest.json").read_text())
-    if absent := pyodide.elsewhere(manifest):
-        pytest.skip(f"not to be had here: {', '.join(absent)}")
+    skip_without(manifest)
     return book.html
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from browsing import served
 from mathdl_book import pyodide
 
 PINS = pyodide.pins()
@@ -102,6 +103,17 @@ def test_what_cannot_be_had_is_left_to_the_browser_under_the_same_digests(tmp_pa
     (tmp_path / "site" / "old.whl").write_bytes(b"")
     pyodide.install(tmp_path / "site", None)
     assert not (tmp_path / "site" / "old.whl").exists()
+
+
+def test_what_a_host_would_give_is_told_from_what_none_gives(tmp_path):
+    (tmp_path / "a.whl").write_bytes(b"")
+    with served(tmp_path) as site:
+        manifest = {"core": {"a": {"url": "a"}}, "packages": {"b": {"url": f"{site.url}/a.whl"}}}
+        assert pyodide.within_reach(manifest)
+        gone = {"b": {"url": f"{site.url}/b.whl"}}
+        assert not pyodide.within_reach({"core": {}, "packages": gone})
+    assert not pyodide.within_reach(manifest)  # nobody listens any more
+    assert not pyodide.within_reach({"core": manifest["core"], "packages": {}})
 
 
 def test_the_library_s_wheel_is_the_same_each_time_and_installs(tmp_path):
