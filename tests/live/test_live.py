@@ -5,11 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
+import axe_playwright_python
 from playwright.sync_api import expect
 
 DONE = re.compile(r"Ran in")
+AXE = (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text(encoding="utf-8")
 
 
 class Page:
@@ -92,6 +95,11 @@ def test_cells_run_in_order_and_a_second_visit_fetches_nothing(site, newcomer):
         torch = page.tab.locator("div.cell.tag_torch")
         assert torch.get_by_role("button", name="Run").count() == 0
         assert "Needs PyTorch" in torch.locator(".live-elsewhere").inner_text()
+        editor = ("editor.js", "codemirror.js")
+        assert not [path for path in site.asked if any(name in path for name in editor)]
+        page.press(3, "Edit")
+        expect(page.cell(3).locator(".cm-content")).to_be_focused()
+        assert all(any(name in path for path in site.asked) for name in editor)
         assert page.foreign() == []
     site.asked.clear()
     with opened(newcomer, site.address("cells")) as page:
@@ -195,3 +203,64 @@ def test_a_page_opened_as_a_file_says_what_is_missing(live_html, newcomer):
     with opened(newcomer, (live_html / "book" / "cells.html").as_uri()) as page:
         assert page.tab.locator(".live-bar button").count() == 0
         assert "from a server" in page.tab.locator(".live-status").first.inner_text()
+
+
+HEARD = """() => {
+  window.heard = [];
+  const hears = (changes) => changes.forEach(({ target }) => {
+    const region = (target.closest ? target : target.parentElement).closest("[role=status]");
+    if (region && region.textContent !== window.heard.at(-1)) window.heard.push(region.textContent);
+  });
+  const watched = { childList: true, characterData: true, subtree: true };
+  new MutationObserver(hears).observe(document.body, watched);
+}"""
+
+
+def test_a_keyboard_is_enough_and_a_screen_reader_hears_each_turn(site, newcomer):
+    with opened(newcomer, site.address("cells")) as page:
+        page.tab.evaluate(HEARD)
+        keys = page.tab.keyboard
+        buttons = page.tab.get_by_role("group", name="Cell 3")
+        run = buttons.get_by_role("button", name="Run")
+        run.focus()
+        keys.press("Enter")
+        expect(page.status(3)).to_contain_text(DONE, timeout=300_000)
+        turns = ["Downloading Python, once", "Starting Python…", "cell 3: done"]
+        assert page.tab.evaluate("window.heard") == turns
+        expect(run).to_be_focused()
+        keys.press("Tab")
+        expect(buttons.get_by_role("button", name="Edit")).to_be_focused()
+        keys.press("Enter")
+        editor = page.tab.get_by_role("textbox", name="Code of cell 3.")
+        expect(editor).to_be_focused()
+        keys.press("Control+a")
+        keys.type("if start:\n1 / 0")  # the editor indents
+        expect(editor).to_contain_text("if start:    1 / 0")
+        keys.press("Tab")  # and so does Tab
+        expect(editor).to_be_focused()
+        keys.press("Shift+Tab")
+        keys.press("Shift+Enter")
+        said = "cell 3: error: ZeroDivisionError: division by zero"
+        expect(page.tab.locator(".live-spoken")).to_have_text(said)
+        keys.press("Escape")
+        expect(run).to_be_focused()
+        keys.press("Tab")
+        expect(buttons.get_by_role("button", name="Reset")).to_be_focused()
+        keys.press("Enter")
+        expect(run).to_be_focused()
+
+
+def test_what_ran_and_what_is_edited_is_for_everyone_in_both_themes(site, reader):
+    with opened(reader, site.address("cells")) as page:
+        page.run(6)
+        page.write(3, "# a comment\nfor name in 'ab':\n    print(name, 1.5)\nstart.missing")
+        page.tab.keyboard.press("Shift+Enter")
+        expect(page.output(3)).to_contain_text("AttributeError", timeout=60_000)
+        page.tab.evaluate(AXE)
+        for theme in ("light", "dark"):
+            page.tab.evaluate("theme => { document.documentElement.dataset.theme = theme }", theme)
+            found = page.tab.evaluate(
+                "() => axe.run('.live-bar, .live-output, .cm-editor').then(({ violations }) => "
+                "violations.map(({ id, nodes }) => `${id}: ${nodes[0].html}`))"
+            )
+            assert found == [], theme
