@@ -1,6 +1,6 @@
 """Lighthouse on the built book: simulated phone and desktop, compared with what is asked of it.
 
-    python tests/site/lighthouse.py [--runs N] [PAGE …]
+    python tests/site/lighthouse.py [--runs N] [--look mobile] [PAGE …]
 
 Without pages: the front page, a page of usual length, the heaviest one, and a lab. The median of
 the runs counts; the floors are what a slow shared machine still reaches of the goals.
@@ -84,11 +84,13 @@ def main() -> int:
     parser.add_argument("pages", nargs="*", help="below the site, such as book/index.html")
     parser.add_argument("--site", type=Path, default=SITE)
     parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--looks", nargs="+", choices=GOALS, default=list(GOALS))
+    parser.add_argument("--look", action="append", choices=GOALS, help="both if not given")
     given = parser.parse_args()
     folder = installed(everything=True)
     shutil.copy(HERE / "lighthouse.mjs", folder)
-    wanted = [[page, look] for page in given.pages or chosen(given.site) for look in given.looks]
+    wanted = [
+        [page, look] for page in given.pages or chosen(given.site) for look in given.look or GOALS
+    ]
     command = [node_binary(), "lighthouse.mjs", str(given.site.resolve()), chromium()]
     process = subprocess.Popen(
         [*command, str(given.runs)],
