@@ -20,7 +20,7 @@
       const running = import("./explorable.js").then((library) => library.start(root));
       started.set(root, running);
       running.catch((error) => {
-        giveUp(root, "The interactive version of this figure could not be loaded.");
+        giveUp(root, "The interactive version of this figure could not be loaded; a reload of the page may help.");
         console.error(error);
       });
     }

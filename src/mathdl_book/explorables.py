@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 STATE = re.compile(r"(?P<text>.+?)\s*<(?P<state>[^<>]*)>", re.DOTALL)
 STYLE, LOADER = "lib/explorable.css", "lib/loader.js"
+COMMENT = re.compile(r"^[ \t]*(?:/\*.*?\*/|//[^\n]*)\n", re.DOTALL | re.MULTILINE)
 
 logger = logging.getLogger(__name__)
 
@@ -425,7 +426,7 @@ def visit_explorable(self: HTML5Translator, node: explorable) -> None:
         text = data_text(node["data"])
         version = hashlib.sha256(text.encode()).hexdigest()[:8]
         # Relative to the folder of the modules.
-        attributes["data-data"] = f"{path}?v={version}"
+        attributes["data-data"] = f"../{path}?v={version}"
         write_data(Path(self.builder.outdir) / "_static" / "explorables" / path, text)
     self.body.append(self.starttag(node, "div", CLASS="explorable", **attributes))
 
@@ -474,7 +475,7 @@ def ignore(self: Any, node: nodes.Element) -> None:
 
 
 def data_file(docname: str, name: str) -> str:
-    """Return where an explorable's data lies, relative to the folder of the modules.
+    """Return where an explorable's data lies, relative to the folder of all versions.
 
     Examples
     --------
@@ -508,8 +509,9 @@ def add_loader(
 ) -> None:
     """Have a page with explorables load their style and their loader, and no other page."""
     if names_on(app, doctree):
-        app.add_css_file(f"explorables/{STYLE}", priority=950)
-        app.add_js_file(f"explorables/{LOADER}", loading_method="defer", priority=950)
+        folder = f"explorables/{app.env.mathdl_explorables_version}"
+        app.add_css_file(f"{folder}/{STYLE}", priority=950)
+        app.add_js_file(f"{folder}/{LOADER}", loading_method="defer", priority=950)
 
 
 class Used(PerPage):
@@ -522,18 +524,64 @@ class Used(PerPage):
         return sorted({node["name"] for node in doctree.findall(explorable)})
 
 
-def copy_modules(app: Sphinx, env: BuildEnvironment) -> None:
-    """Copy the modules of the explorables that the book uses, and the library they share."""
-    names = sorted({name for used in Used.of(env).values() for name in used})
+def module_files(source: Path, names: list[str]) -> list[Path]:
+    """Return the modules and styles of explorables and of what they share."""
+    folders = [source / name for name in ("lib", *names)]
+    return [p for f in folders for p in sorted(f.iterdir()) if p.suffix in (".js", ".css")]
+
+
+def without_comments(text: str) -> str:
+    r"""Return a module or style sheet without the comments that have lines of their own.
+
+    Examples
+    --------
+    >>> without_comments("/** Half of x. */\nexport const half = (x) => x / 2; // exact\n")
+    'export const half = (x) => x / 2; // exact\n'
+    """
+    return COMMENT.sub("", text)
+
+
+def version(source: Path, files: list[Path]) -> str:
+    """Return a short digest of files and their names.
+
+    Parameters
+    ----------
+    source : Path
+        The folder that the names are relative to.
+    files : list of Path
+        The files.
+    """
+    seen = hashlib.sha256()
+    for file in files:
+        seen.update(f"{file.relative_to(source).as_posix()} {file.stat().st_size}\n".encode())
+        seen.update(file.read_bytes())
+    return seen.hexdigest()[:10]
+
+
+def copy_modules(app: Sphinx, env: BuildEnvironment) -> list[str]:
+    """Copy the modules that the book uses into a folder that is named by their digest.
+
+    So a browser that keeps modules for long never shows old ones on a new page, or a mixture: the
+    imports between them are relative. Returns the pages that must name another folder now.
+    """
+    pages = sorted(page for page, used in Used.of(env).items() if used)
+    names = sorted({name for page in pages for name in Used.of(env)[page]})
     if app.builder.format != "html" or not names:
-        return
+        return []
     source = Path(app.srcdir) / app.config.mathdl_explorables
-    target = Path(app.outdir) / "_static" / "explorables"
-    for name in ("lib", *names):
-        (target / name).mkdir(parents=True, exist_ok=True)
-        for file in sorted((source / name).iterdir()):
-            if file.suffix in (".js", ".css"):
-                shutil.copyfile(file, target / name / file.name)
+    files = module_files(source, names)
+    folder = version(source, files)
+    changed = folder != getattr(env, "mathdl_explorables_version", None)
+    env.mathdl_explorables_version = folder
+    everything = Path(app.outdir) / "_static" / "explorables"
+    for old in everything.glob("*"):
+        if old.is_dir() and old.name not in (folder, "data"):
+            shutil.rmtree(old)
+    for file in files:
+        target = everything / folder / file.relative_to(source)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(without_comments(file.read_text(encoding="utf-8")), encoding="utf-8")
+    return pages if changed else []
 
 
 def setup(app: Sphinx) -> dict[str, Any]:

@@ -472,7 +472,9 @@ def write_deck(task: Task) -> None:
     text = task.page.read_text(encoding="utf-8")
     article = text.partition(ARTICLE)[2].rpartition("</article>")[0]
     article = article.partition(">")[2].rpartition('<footer class="page-end">')[0] or article
-    given = (article + task.shell).encode() + Path(__file__).read_bytes()
+    modules = MODULES.search(text)
+    folder = modules[1] if modules else ""
+    given = (article + folder + task.shell).encode() + Path(__file__).read_bytes()
     stamp = hashlib.sha256(given).hexdigest()[:16]
     mark = f"<!-- {stamp} -->"
     if task.deck.is_file() and task.deck.read_text(encoding="utf-8").endswith(f"{mark}\n"):
@@ -484,15 +486,17 @@ def write_deck(task: Task) -> None:
         title=html.escape(re.sub(r"\s+", " ", plain(MARK.sub("", title)))),
         name=cutter.formulas.into(title),
         slides=slides,
-        explorables=EXPLORABLES if "data-explorable=" in slides else "",
+        explorables=EXPLORABLES.format(folder) if "data-explorable=" in slides else "",
     )
     task.deck.write_text(f"{filled.rstrip()}\n{mark}\n", encoding="utf-8")
 
 
 EXPLORABLES = """\
-<link rel="stylesheet" href="../_static/explorables/lib/explorable.css">
-<script defer src="../_static/explorables/lib/loader.js"></script>
+<link rel="stylesheet" href="../_static/{0}/lib/explorable.css">
+<script defer src="../_static/{0}/lib/loader.js"></script>
 """
+# The folder of the modules has their digest for a name.
+MODULES = re.compile(r"_static/(explorables/\w+)/lib/loader\.js")
 
 
 def write_decks(app: Sphinx, exception: Exception | None) -> None:

@@ -4,11 +4,20 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from mathdl_book.explorables import data_file, live_html, read_spec
+from mathdl_book.explorables import (
+    copy_modules,
+    data_file,
+    live_html,
+    module_files,
+    read_spec,
+    version,
+)
 
 EXPLORABLES = Path(__file__).parents[2] / "explorables"
 NAMES = sorted(path.parent.name for path in EXPLORABLES.glob("*/spec.json"))
@@ -40,14 +49,17 @@ def test_the_page_holds_controls_data_and_static_figures(explorables_page: Path)
     assert all(f'id="explorable-{name}"' in page for name in NAMES)
     assert page.count('class="explorable-live"') == len(NAMES)
     assert page.count("explorable-static") >= len(NAMES)
-    assert page.count("explorables/lib/loader.js") == page.count("lib/explorable.css") == 1
+    folder = version(EXPLORABLES, module_files(EXPLORABLES, NAMES))
+    for file in ("lib/loader.js", "lib/explorable.css"):
+        assert page.count(f"_static/explorables/{folder}/{file}") == 1
     assert "what the explorable" not in page  # the text is for notebooks
     for name in NAMES:
-        assert (static / name / "view.js").is_file() and (static / name / "math.js").is_file()
+        assert (static / folder / name / "view.js").is_file()
+        assert (static / folder / name / "math.js").is_file()
     assert {path.parent.name for path in static.rglob("*.json")} == {"data"}
     for name in ("landscape-3d", "schedule-builder"):
         address = data_file("book/explorables", name)
-        assert f'data-data="{address}?v=' in page
+        assert f'data-data="../{address}?v=' in page
         assert json.loads((static / address).read_text(encoding="utf-8"))
 
 
@@ -62,3 +74,28 @@ def test_an_unknown_explorable_or_control_is_refused(tmp_path: Path) -> None:
     (tmp_path / "spec.json").write_text('{"controls": [{"type": "knob", "name": "x"}]}')
     with pytest.raises(ValueError, match="'knob' is no control"):
         read_spec(tmp_path)
+
+
+def test_other_modules_get_another_address_and_the_pages_name_it(tmp_path: Path) -> None:
+    shutil.copytree(EXPLORABLES, tmp_path / "explorables")
+    static = tmp_path / "html" / "_static" / "explorables"
+    app = SimpleNamespace(
+        srcdir=tmp_path,
+        outdir=tmp_path / "html",
+        config=SimpleNamespace(mathdl_explorables="explorables"),
+        builder=SimpleNamespace(format="html"),
+    )
+    env = SimpleNamespace(mathdl_explorables={"book/a": ["svd-rank"], "book/b": []})
+    (static / "data").mkdir(parents=True)
+    assert copy_modules(app, env) == ["book/a"]
+    first = env.mathdl_explorables_version
+    assert {path.name for path in (static / first).iterdir()} == {"lib", "svd-rank"}
+    assert copy_modules(app, env) == [] and env.mathdl_explorables_version == first
+    with (tmp_path / "explorables" / "svd-rank" / "math.js").open("a") as file:
+        file.write("// another\n")
+    assert copy_modules(app, env) == ["book/a"]
+    # No old module is left for a new page, and every import stays within the folder.
+    assert {path.name for path in static.iterdir()} == {"data", env.mathdl_explorables_version}
+    for module in (static / env.mathdl_explorables_version).rglob("*.js"):
+        for address in re.findall(r'(?:from|import\() ?"([^"]+)"', module.read_text("utf-8")):
+            assert (module.parent / address).is_file(), (module, address)
