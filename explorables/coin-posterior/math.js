@@ -18,9 +18,13 @@ export function logGamma(x) {
 
 const logBeta = (a, b) => logGamma(a) + logGamma(b) - logGamma(a + b);
 
-/** @returns {number} density of Beta(a, b) at θ in (0, 1) */
-export const density = (theta, a, b) =>
-  Math.exp((a - 1) * Math.log(theta) + (b - 1) * Math.log1p(-theta) - logBeta(a, b));
+/** @returns {(theta: number) => number} density of Beta(a, b) at θ in (0, 1) */
+export function densityOf(a, b) {
+  const size = logBeta(a, b);
+  return (theta) => Math.exp((a - 1) * Math.log(theta) + (b - 1) * Math.log1p(-theta) - size);
+}
+
+export const density = (theta, a, b) => densityOf(a, b)(theta);
 
 /** @returns {{a: number, b: number}} parameters after so many heads and tails */
 export const posterior = ({ a, b }, heads, tails) => ({ a: a + heads, b: b + tails });
@@ -30,12 +34,13 @@ export const variance = ({ a, b }) => (a * b) / ((a + b) ** 2 * (a + b + 1));
 
 /**
  * P(θ ≤ x): the incomplete beta function, by its continued fraction (Lentz).
- * @param {number} x @param {number} a @param {number} b @returns {number}
+ * @param {number} x @param {number} a @param {number} b @param {number} [size] log B(a, b)
+ * @returns {number}
  */
-export function cumulative(x, a, b) {
+export function cumulative(x, a, b, size = logBeta(a, b)) {
   if (x <= 0) return 0;
   if (x >= 1) return 1;
-  if (x > (a + 1) / (a + b + 2)) return 1 - cumulative(1 - x, b, a);
+  if (x > (a + 1) / (a + b + 2)) return 1 - cumulative(1 - x, b, a, size);
   let [c, d] = [1, 1 / (1 - ((a + b) * x) / (a + 1))];
   let fraction = d;
   for (let k = 1; k < 500; k++) {
@@ -50,15 +55,16 @@ export function cumulative(x, a, b) {
     fraction *= factor;
     if (Math.abs(factor - 1) < 1e-15) break;
   }
-  return (fraction * Math.exp(a * Math.log(x) + b * Math.log1p(-x) - logBeta(a, b))) / a;
+  return (fraction * Math.exp(a * Math.log(x) + b * Math.log1p(-x) - size)) / a;
 }
 
 /** The θ below which a share of the probability lies, by bisection. */
 export function quantile(share, a, b) {
   let [low, high] = [0, 1];
+  const size = logBeta(a, b);
   for (let k = 0; k < 60; k++) {
     const middle = (low + high) / 2;
-    if (cumulative(middle, a, b) < share) low = middle;
+    if (cumulative(middle, a, b, size) < share) low = middle;
     else high = middle;
   }
   return (low + high) / 2;

@@ -2,9 +2,9 @@
 
 import { fixed } from "../lib/format.js";
 import { axes, inside, legend, line } from "../lib/plot.js";
-import { cumulative, density, mean, posterior, quantile, variance } from "./math.js";
+import { cumulative, densityOf, mean, posterior, quantile, variance } from "./math.js";
 
-const COUNT = 400;
+const COUNT = 300;
 const THETA = Array.from({ length: COUNT }, (_, k) => (k + 0.5) / COUNT);
 
 /** @param {import("../lib/explorable.js").Tools} tools @returns {import("../lib/explorable.js").View} */
@@ -14,7 +14,7 @@ export function create({ get, set }) {
       const { heads, tails, worth, centre } = state;
       const prior = { a: worth * centre, b: worth * (1 - centre) };
       const after = posterior(prior, heads, tails);
-      const curve = ({ a, b }) => THETA.map((theta) => density(theta, a, b));
+      const curve = ({ a, b }) => THETA.map(densityOf(a, b));
       const [before, now] = [curve(prior), curve(after)];
       const likelihood = curve({ a: 1 + heads, b: 1 + tails });
       const most = Math.max(...now, ...likelihood.filter(Number.isFinite), 1.5);
@@ -27,7 +27,7 @@ export function create({ get, set }) {
       inside(g, p, () => {
         const held = THETA.filter((theta) => theta >= low && theta <= high);
         if (held.length > 1) {
-          line(g, p, held, held.map((theta) => density(theta, after.a, after.b)), {
+          line(g, p, held, held.map(densityOf(after.a, after.b)), {
             color: "transparent", fill: `${theme.blue}33`,
           });
         }

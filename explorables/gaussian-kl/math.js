@@ -14,9 +14,10 @@ export const logNormal = (x, mean, sd) => -(((x - mean) / sd) ** 2) / 2 - Math.l
 /** @param {number} x @param {"one" | "two"} name @returns {number} log p(x), without underflow */
 export function logDensity(x, name) {
   const { share, mean, sd } = DENSITIES[name];
-  const parts = share.map((w, j) => Math.log(w) + logNormal(x, mean[j], sd[j]));
-  const most = Math.max(...parts);
-  return most + Math.log(parts.reduce((sum, part) => sum + Math.exp(part - most), 0));
+  const first = Math.log(share[0]) + logNormal(x, mean[0], sd[0]);
+  if (share.length === 1) return first;
+  const second = Math.log(share[1]) + logNormal(x, mean[1], sd[1]);
+  return Math.max(first, second) + Math.log1p(Math.exp(-Math.abs(first - second)));
 }
 
 /** D(p ‖ q) for two Gaussians, in nats. */
@@ -50,7 +51,7 @@ export function reverse(name, mu, sigma) {
   return integral((x) => {
     const q = logNormal(x, mu, sigma);
     return Math.exp(q) * (q - logDensity(x, name));
-  }, mu - reach, mu + reach, Math.min(sigma / 8, 0.025));
+  }, mu - reach, mu + reach, Math.min(sigma / 5, 0.05));
 }
 
 /** Mean and standard deviation of p: where the forward divergence is least. */

@@ -2,10 +2,13 @@
 
 import { fixed, fmt } from "../lib/format.js";
 import { axes, inside, legend, line } from "../lib/plot.js";
-import { descendReverse, forward, logDensity, logNormal, moments, reverse } from "./math.js";
+import { DENSITIES, descendReverse, forward, logDensity, logNormal, moments, reverse } from "./math.js";
 
 const X = [-5.5, 5.5];
 const XS = Array.from({ length: 441 }, (_, k) => X[0] + (k * (X[1] - X[0])) / 440);
+const LOG_P = Object.fromEntries(
+  Object.keys(DENSITIES).map((name) => [name, XS.map((x) => logDensity(x, name))]),
+);
 const ROOT = Math.sqrt(2 * Math.PI);
 
 /** @param {import("../lib/explorable.js").Tools} tools @returns {import("../lib/explorable.js").View} */
@@ -22,7 +25,7 @@ export function create({ stage, get, set, handle }) {
   return {
     draw(g, { width, height, state, theme }) {
       const { p, mu, sigma } = state;
-      const logP = XS.map((x) => logDensity(x, p));
+      const logP = LOG_P[p];
       const logQ = XS.map((x) => logNormal(x, mu, sigma));
       plot = densities(g, theme, [0, 0, width, height * 0.57], logP, logQ);
       const peak = 1 / (ROOT * sigma);
@@ -54,7 +57,7 @@ function densities(g, theme, box, logP, logQ) {
 }
 
 function integrands(g, theme, box, logP, logQ) {
-  const p = axes(g, theme, { box, x: X, y: [-0.8, 2.2], xlabel: "x", ylabel: "nats per unit" });
+  const p = axes(g, theme, { box, x: X, y: [-0.8, 2.8], xlabel: "x", ylabel: "nats per unit" });
   const there = logP.map((a, k) => Math.exp(a) * (a - logQ[k]));
   const back = logQ.map((b, k) => Math.exp(b) * (b - logP[k]));
   inside(g, p, () => {

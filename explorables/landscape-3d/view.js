@@ -247,7 +247,7 @@ function names(g, theme, m, put, tilt) {
 
 function report(m, state, trip) {
   const { scale, surface, log } = m;
-  const low = fmt(scale.low, 2);
+  const low = fmt(scale.low, 3);
   const high = fmt(scale.high, 3);
   const seen = state.tilt > 80 ? "from above" : `from ${fixed(state.tilt, 0)}° above the horizon`;
   const parts = [
@@ -283,23 +283,25 @@ function turnByHand(canvas, get, set) {
   const turned = (turn) => ((((turn + 180) % 360) + 360) % 360) - 180;
   let held = null;
   canvas.addEventListener("pointerdown", (event) => {
-    held = [event.clientX, event.clientY];
-    canvas.setPointerCapture(event.pointerId);
+    const { clientX: x, clientY: y, pointerType, pointerId } = event;
+    const { turn, tilt } = get();
+    // A finger may be about to scroll.
+    held = { x, y, turn, tilt, started: pointerType !== "touch" };
+    canvas.setPointerCapture(pointerId);
   });
   canvas.addEventListener("pointermove", ({ clientX, clientY }) => {
     if (!held) return;
-    const state = get();
-    set({
-      turn: turned(state.turn + 0.5 * (clientX - held[0])),
-      tilt: state.tilt + 0.4 * (clientY - held[1]),
-    });
-    held = [clientX, clientY];
+    const [across, down] = [clientX - held.x, clientY - held.y];
+    held.started ||= Math.abs(across) > 3 && Math.abs(across) > Math.abs(down);
+    if (held.started) set({ turn: turned(held.turn + 0.5 * across), tilt: held.tilt + 0.4 * down });
   });
-  for (const end of ["pointerup", "pointercancel"]) {
-    canvas.addEventListener(end, () => {
-      held = null;
-    });
-  }
+  canvas.addEventListener("pointerup", () => {
+    held = null;
+  });
+  canvas.addEventListener("pointercancel", () => {
+    if (held?.started) set({ turn: held.turn, tilt: held.tilt });
+    held = null;
+  });
   canvas.addEventListener("keydown", (event) => {
     const { turn, tilt, zoom } = get();
     const step = event.shiftKey ? 15 : 3;

@@ -1,12 +1,12 @@
 /**
  * Colours: those of the page's theme, and viridis for fields.
  *
- * @typedef {Record<"ink" | "muted" | "rule" | "paper" | "surface" | "blue" | "vermillion" | "green"
- *   | "purple" | "orange" | "sky", string> & {font: string, dark: boolean}} Theme
+ * @typedef {Record<"ink" | "muted" | "rule" | "track" | "paper" | "surface" | "blue" | "vermillion"
+ *   | "green" | "purple" | "orange" | "sky", string> & {font: string, dark: boolean}} Theme
  */
 
 const NAMES = [
-  "ink", "muted", "rule", "paper", "surface",
+  "ink", "muted", "rule", "track", "paper", "surface",
   "blue", "vermillion", "green", "purple", "orange", "sky",
 ];
 

@@ -22,8 +22,10 @@
 import { readTheme } from "./color.js";
 import { formatControl } from "./format.js";
 import { handle } from "./handle.js";
+import { Moving, shareOf, slidable } from "./moving.js";
 
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
+const forced = matchMedia("(forced-colors: active)");
 
 /** @param {HTMLElement} root @returns {Promise<Explorable>} */
 export async function start(root) {
@@ -42,13 +44,15 @@ async function fetchJson(url) {
   return answer.json();
 }
 
-/** The later call wins; the earlier one never happens. */
+/** The later call wins; the earlier one never happens. Without milliseconds each call gives its own. */
 function debounce(action, milliseconds) {
   let timer = 0;
-  return (...given) => {
+  const later = (given) => {
     clearTimeout(timer);
-    timer = setTimeout(action, milliseconds, ...given);
+    timer = setTimeout(action, milliseconds ?? given, given);
   };
+  later.cancel = () => clearTimeout(timer);
+  return later;
 }
 
 class Explorable {
@@ -68,7 +72,12 @@ class Explorable {
       [...this.form.elements].filter((input) => input.name).map((input) => [input.name, input]),
     );
     this.g = this.canvas.getContext("2d");
+    this.moving = new Moving(this.stage);
+    /** @type {ReturnType<typeof handle>[]} */
+    this.handles = [];
+    this.shown = new Map();
     this.pending = 0;
+    this.held = false;
     this.playing = null;
     /** @type {State} */
     this.initial = {};
@@ -76,6 +85,7 @@ class Explorable {
     this.state = {};
     for (const [name, input] of this.inputs) this.state[name] = read(input);
     this.say = debounce((sentence) => this.write(sentence), 350);
+    this.rest = debounce(() => this.settle());
     this.save = debounce(() => {
       history.replaceState(history.state, "", this.link.hash);
     }, 350);
@@ -87,11 +97,15 @@ class Explorable {
       get: () => this.state,
       set: (changes) => this.change(changes),
       redraw: () => this.request(false),
-      handle,
+      handle: (stage, options) => {
+        const made = handle(stage, options);
+        this.handles.push(made);
+        return made;
+      },
     });
     this.listen();
     this.resize();
-    for (const name of this.inputs.keys()) this.showControl(name);
+    this.showControls();
     this.paint(true);
     root.classList.add("explorable-started");
   }
@@ -100,13 +114,32 @@ class Explorable {
     const { form } = this;
     form.addEventListener("input", ({ target }) => {
       this.stop();
-      this.change({ [target.name]: read(target) }, target);
+      this.change({ [target.name]: read(target) });
     });
     form.addEventListener("submit", (event) => event.preventDefault());
     form.addEventListener("reset", (event) => {
       event.preventDefault();
       this.show("");
     });
+    for (const input of this.inputs.values()) {
+      if (input.type !== "range") continue;
+      slidable(input.parentElement, input, (value) => {
+        this.change({ [input.name]: natural(input, value) });
+      });
+    }
+    const take = ({ target }) => {
+      if (!target.closest("button")) this.stop();
+      this.settle();
+      this.held = true;
+    };
+    form.addEventListener("pointerdown", take, { capture: true });
+    for (const end of ["pointerup", "pointercancel"]) {
+      addEventListener(end, () => {
+        if (!this.held) return;
+        this.held = false;
+        this.settle();
+      });
+    }
     for (const button of form.querySelectorAll(".explorable-play")) {
       button.addEventListener("click", () => this.play(button));
     }
@@ -154,44 +187,83 @@ class Explorable {
     g.setTransform(this.dense, 0, 0, this.dense, 0, 0);
     g.clearRect(0, 0, width, height);
     const { busy = false } = this;
-    const report = this.view.draw(g, { width, height, state, theme, busy });
-    for (const [name, text] of Object.entries(report.values ?? {})) {
-      const field = this.values.get(name);
-      if (field.textContent !== text) field.textContent = text;
+    this.report = this.view.draw(g, { width, height, state, theme, busy });
+    if (!forced.matches) for (const { draw } of this.handles) draw(g, theme);
+    if (first || forced.matches) return this.settle(first);
+    this.moving.draw(theme, ...this.differences());
+    this.rest(this.held || this.playing ? 1500 : 0);
+  }
+
+  /** Texts and sliders that the page does not show yet. */
+  differences() {
+    const texts = [];
+    const sliders = [];
+    const tell = (element, text) => {
+      if (this.shown.get(element) !== text) texts.push([element, text]);
+    };
+    for (const [name, text] of Object.entries(this.report.values ?? {})) {
+      tell(this.values.get(name), text);
     }
-    if (first) this.write(report.sentence);
-    else this.say(report.sentence);
+    for (const [name, input] of this.inputs) {
+      if (input.type !== "range") continue;
+      tell(input.nextElementSibling, this.textOf(name));
+      const value = this.state[name];
+      if (read(input) !== value) sliders.push([input, shareOf(input, onScale(input, value))]);
+    }
+    return [texts, sliders];
+  }
+
+  /** Has the page itself show the state: numbers, controls, points, link, and in a while the sentence. */
+  settle(first = false) {
+    this.rest.cancel();
+    this.showControls();
+    const { values = {}, sentence } = this.report;
+    for (const [name, text] of Object.entries(values)) this.tell(this.values.get(name), text);
+    for (const { settle } of this.handles) settle();
+    this.moving.end();
+    if (first) this.write(sentence);
+    else this.say(sentence);
+  }
+
+  tell(element, text) {
+    if (this.shown.get(element) === text) return;
+    element.textContent = text;
+    this.shown.set(element, text);
   }
 
   write(sentence) {
     if (this.status.textContent !== sentence) this.status.textContent = sentence;
   }
 
-  /**
-   * Changes the state; `from` is the control that the reader holds, which is left alone.
-   * @param {State} changes @param {HTMLElement} [from]
-   */
-  change(changes, from) {
+  /** Changes the state. @param {State} changes */
+  change(changes) {
     for (const [name, value] of Object.entries(changes)) {
       const input = this.inputs.get(name);
-      if (!input) continue;
-      this.state[name] = input === from ? value : put(input, value);
-      this.showControl(name);
+      if (input) this.state[name] = fit(input, value, this.state[name]);
     }
-    for (const name of Object.keys(this.view.format ?? {})) this.showControl(name);
-    this.link.hash = this.address();
-    this.save();
     this.request();
   }
 
-  showControl(name) {
-    const input = this.inputs.get(name);
-    if (input.type !== "range") return;
+  textOf(name) {
     const format = this.view.format?.[name];
     const value = this.state[name];
-    const text = format ? format(value, this.state) : formatControl(value, input.dataset);
-    input.nextElementSibling.textContent = text;
-    input.setAttribute("aria-valuetext", text);
+    return format ? format(value, this.state) : formatControl(value, this.inputs.get(name).dataset);
+  }
+
+  /** Has the controls show the state, and the link name it. */
+  showControls() {
+    for (const [name, input] of this.inputs) {
+      put(input, this.state[name]);
+      if (input.type !== "range") continue;
+      input.style.setProperty("--x-at", shareOf(input, input.value).toFixed(4));
+      const text = this.textOf(name);
+      this.tell(input.nextElementSibling, text);
+      input.setAttribute("aria-valuetext", text);
+    }
+    const hash = `#${this.address()}`;
+    if (this.link.getAttribute("href") === hash) return;
+    this.link.href = hash;
+    this.save();
   }
 
   /** The fragment that leads to the present state: what differs from the first one. */
@@ -199,7 +271,7 @@ class Explorable {
     const parts = [this.root.id];
     for (const [name, value] of Object.entries(this.state)) {
       if (value !== this.initial[name]) {
-        parts.push(`${name}=${typeof value === "number" ? +value.toPrecision(6) : value}`);
+        parts.push(`${name}=${value}`);
       }
     }
     return parts.join("&");
@@ -254,6 +326,7 @@ class Explorable {
     cancelAnimationFrame(frame);
     button.textContent = label;
     this.playing = null;
+    this.request(false);
   }
 }
 
@@ -278,21 +351,29 @@ function read(input) {
   return natural(input, input.value);
 }
 
-/** Has a control show a value; returns the one that it took. */
-function put(input, value) {
+/** The value nearest to one that a control can take; `now` if there is none. */
+function fit(input, value, now) {
   if (input.tagName === "SELECT") {
-    if ([...input.options].some((option) => option.value === value)) input.value = value;
-    return input.value;
+    return [...input.options].some((option) => option.value === value) ? value : now;
   }
-  if (input.type === "checkbox") {
-    input.checked = Boolean(Number(value));
-    return Number(input.checked);
-  }
+  if (input.type === "checkbox") return Number(Boolean(Number(value)));
+  if (!Number.isFinite(value)) return now;
   const bounds = input.type === "hidden" ? input.dataset : input;
   const low = bounds.min === undefined ? -Infinity : natural(input, bounds.min);
   const high = bounds.max === undefined ? Infinity : natural(input, bounds.max);
-  if (!Number.isFinite(value)) return read(input);
-  const kept = Math.min(Math.max(value, low), high);
-  input.value = String(logarithmic(input) ? Math.log10(kept) : kept);
-  return kept;
+  return asInLinks(Math.min(Math.max(value, low), high));
+}
+
+/** A number as links write it, so that they lead to the very state. */
+const asInLinks = (value) => +value.toPrecision(9);
+
+/** Where a value is on a slider. */
+const onScale = (input, value) => (logarithmic(input) ? Math.log10(value) : value);
+
+/** Has a control show a value that it can take. */
+function put(input, value) {
+  if (read(input) === value) return;
+  if (input.type === "checkbox") input.checked = Boolean(value);
+  else if (input.tagName === "SELECT") input.value = value;
+  else input.value = String(onScale(input, value));
 }

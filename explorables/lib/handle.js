@@ -23,11 +23,12 @@ export function handle(stage, { label, drag, nudge, color = "vermillion" }) {
     knob.setAttribute(name, value);
   }
   let offset = null;
+  let now = { x: 0, y: 0, value: 0, text: "", shown: false };
   knob.addEventListener("pointerdown", (event) => {
-    const box = knob.getBoundingClientRect();
-    offset = [event.clientX - box.x - box.width / 2, event.clientY - box.y - box.height / 2];
+    const box = stage.getBoundingClientRect();
+    offset = [event.clientX - box.x - now.x, event.clientY - box.y - now.y];
     knob.setPointerCapture(event.pointerId);
-    knob.focus({ preventScroll: true });
+    knob.focus({ preventScroll: true, focusVisible: false });
     event.preventDefault();
   });
   knob.addEventListener("pointermove", (event) => {
@@ -59,15 +60,30 @@ export function handle(stage, { label, drag, nudge, color = "vermillion" }) {
   });
   stage.append(knob);
   return {
-    knob,
     /**
      * Puts the point where it belongs, and says what it stands for.
-     * @param {number} x @param {number} y @param {number} now @param {string} text
+     * @param {number} x @param {number} y @param {number} value @param {string} text
+     * @param {boolean} [shown]
      */
-    place(x, y, now, text) {
-      knob.style.transform = `translate(${x.toFixed(1)}px, ${y.toFixed(1)}px)`;
-      knob.setAttribute("aria-valuenow", String(+now.toPrecision(4)));
-      knob.setAttribute("aria-valuetext", text);
+    place(x, y, value, text, shown = true) {
+      now = { x, y, value, text, shown };
+    },
+    /** Draws it. @param {CanvasRenderingContext2D} g @param {import("./color.js").Theme} theme */
+    draw(g, theme) {
+      if (!now.shown) return;
+      for (const [radius, paint] of [[10.5, theme[color]], [9, theme.paper], [7, theme[color]]]) {
+        g.beginPath();
+        g.arc(now.x, now.y, radius, 0, 2 * Math.PI);
+        g.fillStyle = paint;
+        g.fill();
+      }
+    },
+    /** Has the page's own point, which hand and keys take hold of, follow. */
+    settle() {
+      knob.style.visibility = now.shown ? "visible" : "hidden";
+      knob.style.transform = `translate(${now.x.toFixed(1)}px, ${now.y.toFixed(1)}px)`;
+      knob.setAttribute("aria-valuenow", String(+now.value.toPrecision(4)));
+      knob.setAttribute("aria-valuetext", now.text);
     },
   };
 }

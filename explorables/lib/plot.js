@@ -1,5 +1,6 @@
 /** Axes, lines and words on a canvas, in CSS pixels. */
 
+import { viridis } from "./color.js";
 import { raised } from "./format.js";
 
 /** @typedef {import("./color.js").Theme} Theme */
@@ -33,6 +34,45 @@ const tickText = (value) =>
     ? value.toExponential(0).replace("e", "·10^")
     : String(value).replace("-", "−");
 
+/** What has been drawn and stays, by the colours it was drawn in. @type {WeakMap<Theme, Map>} */
+const pictures = new WeakMap();
+
+/**
+ * Draws something again as a picture if it is the same as before: words take time.
+ * @param {CanvasRenderingContext2D} g @param {Theme} theme
+ * @param {string} key all that it depends on, but colours
+ * @param {[number, number, number, number]} box left, top, right, bottom
+ * @param {(g: CanvasRenderingContext2D) => void} draw
+ */
+export function kept(g, theme, key, box, draw) {
+  if (!pictures.has(theme)) pictures.set(theme, new Map());
+  const known = pictures.get(theme);
+  const dense = g.getTransform().a;
+  const name = `${key} ${box} ${dense}`;
+  let picture = known.get(name);
+  if (picture === undefined) {
+    // Perhaps it is another one in each frame.
+    if (known.size > 24) known.clear();
+    known.set(name, null);
+    draw(g);
+    return;
+  }
+  const [left, top] = [Math.floor(box[0] * dense), Math.floor(box[1] * dense)];
+  if (picture === null) {
+    picture = document.createElement("canvas");
+    picture.width = Math.ceil(box[2] * dense) - left;
+    picture.height = Math.ceil(box[3] * dense) - top;
+    const ink = picture.getContext("2d");
+    ink.setTransform(dense, 0, 0, dense, -left, -top);
+    draw(ink);
+    known.set(name, picture);
+  }
+  g.save();
+  g.setTransform(1, 0, 0, 1, 0, 0);
+  g.drawImage(picture, left, top);
+  g.restore();
+}
+
 /**
  * Draws axes with ticks and names, and returns the maps from values to pixels.
  * @param {CanvasRenderingContext2D} g
@@ -45,13 +85,21 @@ const tickText = (value) =>
  * @returns {Plot}
  */
 export function axes(g, theme, options) {
-  const { box, x, y, xlabel = "", ylabel = "", xlog = false, ylog = false, grid = true } = options;
+  const { box, x, y, xlabel = "", ylabel = "", xlog = false, ylog = false } = options;
   const left = box[0] + (ylabel ? 56 : 40);
   const right = box[2] - 10;
   const top = box[1] + 10;
   const bottom = box[3] - (xlabel ? 42 : 24);
   const [sx, ix] = scale(x, [left, right], xlog);
   const [sy, iy] = scale(y, [bottom, top], ylog);
+  const plot = { left, right, top, bottom, sx, sy, ix, iy };
+  const around = [box[0] - 20, box[1] - 10, box[2] + 20, box[3] + 10];
+  kept(g, theme, JSON.stringify(options), around, (ink) => drawAxes(ink, theme, options, plot));
+  return plot;
+}
+
+function drawAxes(g, theme, options, { left, right, top, bottom, sx, sy }) {
+  const { box, x, y, xlabel = "", ylabel = "", xlog = false, ylog = false, grid = true } = options;
   const xt = options.xticks ?? marks(x, xlog, Math.max(3, Math.round((right - left) / 65)));
   const yt = options.yticks ?? marks(y, ylog, Math.max(2, Math.round((bottom - top) / 48)));
   g.save();
@@ -77,7 +125,6 @@ export function axes(g, theme, options) {
   }
   say(g, theme, xlabel, (left + right) / 2, box[3] - 3, { align: "center", base: "bottom", size: 14 });
   say(g, theme, ylabel, box[0] + 10, (top + bottom) / 2, { align: "center", size: 14, turn: -90 });
-  return { left, right, top, bottom, sx, sy, ix, iy };
 }
 
 function scale([low, high], [from, to], log) {
@@ -116,21 +163,25 @@ function segment(g, x0, y0, x1, y1) {
 export function say(g, theme, text, x, y, options = {}) {
   if (!text) return;
   const { align = "left", base = "middle", color = theme.ink, size = 13, turn = 0 } = options;
-  g.save();
+  if (turn) {
+    g.save();
+    g.translate(x, y);
+    g.rotate((turn * Math.PI) / 180);
+    say(g, theme, text, 0, 0, { ...options, turn: 0 });
+    g.restore();
+    return;
+  }
   g.font = `${options.bold ? "600 " : ""}${size}px ${theme.font}`;
   g.textAlign = align;
   g.textBaseline = base;
-  g.translate(x, y);
-  g.rotate((turn * Math.PI) / 180);
   if (options.halo) {
     g.strokeStyle = options.halo;
     g.lineWidth = 4;
     g.lineJoin = "round";
-    g.strokeText(text, 0, 0);
+    g.strokeText(text, x, y);
   }
   g.fillStyle = color;
-  g.fillText(text, 0, 0);
-  g.restore();
+  g.fillText(text, x, y);
 }
 
 /**
@@ -153,34 +204,38 @@ export function inside(g, plot, draw) {
  * @param {{color: string, width?: number, dash?: number[], fill?: string, to?: number}} look
  */
 export function line(g, plot, xs, ys, { color, width = 2, dash = [], fill, to }) {
+  const count = xs.length;
+  const [px, py] = [new Float64Array(count), new Float64Array(count)];
+  for (let i = 0; i < count; i++) [px[i], py[i]] = [plot.sx(xs[i]), plot.sy(ys[i])];
   g.save();
+  if (fill) {
+    const base = plot.sy(to ?? 0);
+    g.beginPath();
+    g.moveTo(px[0], base);
+    for (let i = 0; i < count; i++) g.lineTo(px[i], py[i]);
+    g.lineTo(px[count - 1], base);
+    g.fillStyle = fill;
+    g.fill();
+  }
   g.beginPath();
   // Clipped here: dashes along what lies far outside would cost more than all the rest.
-  const bounds = [plot.left - 9, plot.right + 9, plot.top - 9, plot.bottom + 9];
-  let before = null;
+  const [left, right, top, bottom] = [plot.left - 9, plot.right + 9, plot.top - 9, plot.bottom + 9];
+  const within = (i) => px[i] >= left && px[i] <= right && py[i] >= top && py[i] <= bottom;
   let joined = false;
-  for (let i = 0; i < xs.length; i++) {
-    const now = [plot.sx(xs[i]), plot.sy(ys[i])];
-    if (!Number.isFinite(now[0]) || !Number.isFinite(now[1])) {
-      before = null;
+  for (let i = 1; i < count; i++) {
+    if (within(i - 1) && within(i)) {
+      if (!joined) g.moveTo(px[i - 1], py[i - 1]);
+      g.lineTo(px[i], py[i]);
+      joined = true;
       continue;
     }
-    const piece = before && clipped(before, now, bounds);
-    if (piece) {
-      if (!joined) g.moveTo(piece[0], piece[1]);
-      g.lineTo(piece[2], piece[3]);
-    }
-    joined = Boolean(piece) && piece[2] === now[0] && piece[3] === now[1];
-    before = now;
-  }
-  if (fill) {
-    const shape = new Path2D();
-    const base = plot.sy(to ?? 0);
-    shape.moveTo(plot.sx(xs[0]), base);
-    for (let i = 0; i < xs.length; i++) shape.lineTo(plot.sx(xs[i]), plot.sy(ys[i]));
-    shape.lineTo(plot.sx(xs[xs.length - 1]), base);
-    g.fillStyle = fill;
-    g.fill(shape);
+    joined = false;
+    if (!Number.isFinite(px[i - 1] + py[i - 1] + px[i] + py[i])) continue;
+    const piece = clipped([px[i - 1], py[i - 1]], [px[i], py[i]], [left, right, top, bottom]);
+    if (!piece) continue;
+    g.moveTo(piece[0], piece[1]);
+    g.lineTo(piece[2], piece[3]);
+    joined = within(i);
   }
   g.strokeStyle = color;
   g.lineWidth = width;
@@ -249,52 +304,48 @@ export function arrow(g, x0, y0, x1, y1, color, width = 2) {
   g.restore();
 }
 
+const PALETTE = Uint8ClampedArray.from({ length: 1024 }, (_, k) =>
+  k % 4 === 3 ? 255 : viridis((k >> 2) / 255)[k % 4],
+);
+
 /**
  * Draws a field of colours as an image, one square a value.
  * @param {CanvasRenderingContext2D} g @param {Plot} plot
- * @param {{columns: number, rows: number, color: (column: number, row: number) => number[],
- *   x: [number, number], y: [number, number], smooth?: boolean}} field rows from the top
- * @param {HTMLCanvasElement} [kept] a canvas made by an earlier call
- * @returns {HTMLCanvasElement} to be given to the next call if nothing changed
+ * @param {{columns: number, rows: number, level: (column: number, row: number) => number,
+ *   x: [number, number], y: [number, number]}} field rows from the top; levels from 0 to 1
  */
-export function field(g, plot, { columns, rows, color, x, y, smooth = true }, kept) {
-  let canvas = kept;
-  if (!canvas) {
-    canvas = document.createElement("canvas");
-    canvas.width = columns;
-    canvas.height = rows;
-    const context = canvas.getContext("2d");
-    const image = context.createImageData(columns, rows);
-    for (let row = 0; row < rows; row++) {
-      for (let column = 0; column < columns; column++) {
-        const [r, gr, b, a = 255] = color(column, row);
-        image.data.set([r, gr, b, a], 4 * (row * columns + column));
-      }
+export function field(g, plot, { columns, rows, level, x, y }) {
+  const canvas = document.createElement("canvas");
+  [canvas.width, canvas.height] = [columns, rows];
+  const context = canvas.getContext("2d", { willReadFrequently: true });
+  const image = context.createImageData(columns, rows);
+  for (let row = 0, at = 0; row < rows; row++) {
+    for (let column = 0; column < columns; column++, at += 4) {
+      const from = 4 * Math.round(255 * level(column, row));
+      for (let k = 0; k < 4; k++) image.data[at + k] = PALETTE[from + k];
     }
-    context.putImageData(image, 0, 0);
   }
-  g.save();
-  g.imageSmoothingEnabled = smooth;
+  context.putImageData(image, 0, 0);
   const [x0, x1, y0, y1] = [plot.sx(x[0]), plot.sx(x[1]), plot.sy(y[1]), plot.sy(y[0])];
   g.drawImage(canvas, x0, y0, x1 - x0, y1 - y0);
-  g.restore();
-  return canvas;
 }
 
 /** A legend of lines: each a sample and its name, from the left. */
 export function legend(g, theme, x, y, entries) {
-  for (const { color, dash = [], text, width = 2.5 } of entries) {
-    g.save();
-    g.strokeStyle = color;
-    g.lineWidth = width;
-    g.setLineDash(dash);
-    g.beginPath();
-    segment(g, x, y, x + 26, y);
-    g.stroke();
-    g.restore();
-    say(g, theme, text, x + 32, y, { halo: theme.paper });
-    y += 19;
-  }
+  const box = [x - 4, y - 14, x + 250, y + 19 * entries.length];
+  kept(g, theme, JSON.stringify(entries), box, (ink) => {
+    entries.forEach(({ color, dash = [], text, width = 2.5 }, k) => {
+      const at = y + 19 * k;
+      ink.strokeStyle = color;
+      ink.lineWidth = width;
+      ink.setLineDash(dash);
+      ink.beginPath();
+      segment(ink, x, at, x + 26, at);
+      ink.stroke();
+      ink.setLineDash([]);
+      say(ink, theme, text, x + 32, at, { halo: theme.paper });
+    });
+  });
 }
 
 /**

@@ -94,8 +94,9 @@ function kept(g, theme, p, m, now) {
     });
     const [x, y] = apply(now, v);
     arrow(g, p.sx(0), p.sy(0), p.sx(x), p.sy(y), theme.purple, 2);
+    const left = x < 0 ? p.sx(x) > p.left + 70 : p.sx(x) > p.right - 70;
     say(g, theme, `λ = ${fixed(values[k], 2)}`, p.sx(x), p.sy(y) - 14, {
-      color: theme.purple, halo: theme.paper, align: x < 0 ? "right" : "left",
+      color: theme.purple, halo: theme.paper, align: left ? "right" : "left",
     });
   });
 }

@@ -1,8 +1,7 @@
 /** Choose step size and momentum by a point in their plane. */
 
-import { viridis } from "../lib/color.js";
 import { fixed, fmt } from "../lib/format.js";
-import { axes, dot, field, inside, legend, line, panels, say } from "../lib/plot.js";
+import { axes, dot, field, inside, kept, legend, line, panels, say } from "../lib/plot.js";
 import { best, border, path, radius, rate, regime } from "./math.js";
 
 const ALPHA = [0, 4];
@@ -13,7 +12,6 @@ const STEPS = 120;
 /** @param {import("../lib/explorable.js").Tools} tools @returns {import("../lib/explorable.js").View} */
 export function create({ stage, canvas, get, set, handle }) {
   let plot = null;
-  const fields = new Map();
   const knob = handle(stage, {
     label: "Step size and momentum",
     drag: (x, y) => set({ alpha: plot.ix(x), beta: plot.iy(y) }),
@@ -31,10 +29,10 @@ export function create({ stage, canvas, get, set, handle }) {
       plot = axes(g, theme, {
         box: left, x: ALPHA, y: BETA, xlabel: "step size αL", ylabel: "momentum β", grid: false,
       });
-      const key = `${method} ${kappa}`;
-      if (!fields.has(key)) fields.clear();
-      fields.set(key, drawField(g, plot, method, kappa, fields.get(key)));
-      inside(g, plot, () => marks(g, theme, plot, method, kappa));
+      kept(g, theme, `${method} ${kappa}`, [left[0], left[1], left[2], left[3]], (ink) => {
+        drawField(ink, plot, method, kappa);
+        inside(ink, plot, () => marks(ink, theme, plot, method, kappa));
+      });
       knob.place(
         plot.sx(alpha), plot.sy(beta), alpha, `step size αL ${fixed(alpha, 2)}, momentum ${fixed(beta, 3)}`,
       );
@@ -44,17 +42,17 @@ export function create({ stage, canvas, get, set, handle }) {
   };
 }
 
-function drawField(g, plot, method, kappa, kept) {
-  const color = (column, row) => {
+function drawField(g, plot, method, kappa) {
+  const level = (column, row) => {
     const alpha = ALPHA[0] + ((column + 0.5) / COLUMNS) * (ALPHA[1] - ALPHA[0]);
     const beta = BETA[1] - ((row + 0.5) / ROWS) * (BETA[1] - BETA[0]);
     const rho = rate(method, kappa, alpha, beta);
     // The colour tells the digits won in a step, as a share of the most that can be had.
-    return viridis(1 - Math.min(1, Math.max(Math.log(rho), -20) / most));
+    return rho >= 1 ? 1 : 1 - Math.min(1, Math.log(rho) / most);
   };
   const star = best(method, kappa);
   const most = Math.log(rate(method, kappa, star.alpha, star.beta));
-  const canvas = field(g, plot, { columns: COLUMNS, rows: ROWS, color, x: ALPHA, y: BETA }, kept);
+  field(g, plot, { columns: COLUMNS, rows: ROWS, level, x: ALPHA, y: BETA });
   // Grey where it diverges, with a sharp border.
   g.beginPath();
   g.moveTo(plot.sx(ALPHA[1]), plot.sy(BETA[0]));
@@ -65,7 +63,6 @@ function drawField(g, plot, method, kappa, kept) {
   g.lineTo(plot.sx(ALPHA[1]), plot.sy(BETA[1]));
   g.fillStyle = "rgb(140 143 150)";
   g.fill();
-  return canvas;
 }
 
 function marks(g, theme, p, method, kappa) {

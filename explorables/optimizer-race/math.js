@@ -2,67 +2,95 @@
 
 const HALF = Math.SQRT1_2;
 
-const rosenbrock = ([x, y]) => (1 - x) ** 2 + 100 * (y - x * x) ** 2;
-const rosenbrockGradient = ([x, y]) => {
-  const valley = y - x * x;
-  return [-2 * (1 - x) - 400 * x * valley, 200 * valley];
-};
-const BEALE = [1.5, 2.25, 2.625];
-const beale = ([x, y]) => BEALE.reduce((sum, c, k) => sum + (c - x * (1 - y ** (k + 1))) ** 2, 0);
-const bealeGradient = ([x, y]) => {
-  let [dx, dy] = [0, 0];
-  BEALE.forEach((c, k) => {
-    const residual = c - x * (1 - y ** (k + 1));
-    dx -= 2 * residual * (1 - y ** (k + 1));
-    dy += 2 * residual * x * (k + 1) * y ** k;
-  });
-  return [dx, dy];
-};
-const ravine = ([x, y]) => (x * x + 100 * y * y) / 2;
-const ravineGradient = ([x, y]) => [x, 100 * y];
-/** To the axes of the ravine, and back. */
-const turned = ([x, y]) => [HALF * (x + y), HALF * (y - x)];
-const back = ([x, y]) => [HALF * (x - y), HALF * (x + y)];
-const saddle = ([x, y]) => (x * x - y * y) / 2;
+/** Where a gradient is put: arrays made anew would be most of the work. */
+const slope = new Float64Array(2);
+function put(dx, dy) {
+  slope[0] = dx;
+  slope[1] = dy;
+}
+const ravine = (x, y) => (x * x + 100 * y * y) / 2;
 
 /**
- * @type {Record<string, {f: (x: number[]) => number, gradient: (x: number[]) => number[],
- *   window: [number, number, number, number], goal: [number, number]}>}
+ * @type {Record<string, {f: (x: number, y: number) => number,
+ *   gradient: (x: number, y: number) => void, window: [number, number, number, number],
+ *   goal: [number, number]}>} gradients are put into `slope`
  */
 export const SURFACES = {
-  rosenbrock: { f: rosenbrock, gradient: rosenbrockGradient, window: [-1.8, 1.8, -0.8, 1.8], goal: [1, 1] },
-  beale: { f: beale, gradient: bealeGradient, window: [-0.5, 4, -1.6, 1.6], goal: [3, 0.5] },
-  ravine: { f: ravine, gradient: ravineGradient, window: [-2.2, 2.2, -1.6, 1.6], goal: [0, 0] },
-  tilted: {
-    f: (x) => ravine(turned(x)), gradient: (x) => back(ravineGradient(turned(x))),
+  rosenbrock: {
+    f: (x, y) => (1 - x) ** 2 + 100 * (y - x * x) ** 2,
+    gradient(x, y) {
+      const valley = y - x * x;
+      put(-2 * (1 - x) - 400 * x * valley, 200 * valley);
+    },
+    window: [-1.8, 1.8, -0.8, 1.8], goal: [1, 1],
+  },
+  beale: {
+    f: (x, y) =>
+      (1.5 - x * (1 - y)) ** 2 + (2.25 - x * (1 - y * y)) ** 2 + (2.625 - x * (1 - y * y * y)) ** 2,
+    gradient(x, y) {
+      const [a, b, c] = [1 - y, 1 - y * y, 1 - y * y * y];
+      const [r, s, t] = [1.5 - x * a, 2.25 - x * b, 2.625 - x * c];
+      put(-2 * (r * a + s * b + t * c), 2 * x * (r + 2 * s * y + 3 * t * y * y));
+    },
+    window: [-0.5, 4, -1.6, 1.6], goal: [3, 0.5],
+  },
+  ravine: {
+    f: ravine,
+    gradient: (x, y) => put(x, 100 * y),
     window: [-2.2, 2.2, -1.6, 1.6], goal: [0, 0],
   },
-  saddle: { f: saddle, gradient: ([x, y]) => [x, -y], window: [-1.6, 1.6, -1.4, 1.4], goal: [0, 0] },
+  tilted: {
+    f: (x, y) => ravine(HALF * (x + y), HALF * (y - x)),
+    gradient(x, y) {
+      const [along, across] = [HALF * (x + y), 100 * HALF * (y - x)];
+      put(HALF * (along - across), HALF * (along + across));
+    },
+    window: [-2.2, 2.2, -1.6, 1.6], goal: [0, 0],
+  },
+  saddle: {
+    f: (x, y) => (x * x - y * y) / 2,
+    gradient: (x, y) => put(x, -y),
+    window: [-1.6, 1.6, -1.4, 1.4], goal: [0, 0],
+  },
 };
 
-export const value = (surface, x) => SURFACES[surface].f(x);
-export const gradient = (surface, x) => SURFACES[surface].gradient(x);
+/** @param {string} surface @param {number[]} x @returns {number} */
+export const value = (surface, x) => SURFACES[surface].f(x[0], x[1]);
+/** @param {string} surface @param {number[]} x @returns {number[]} */
+export function gradient(surface, x) {
+  SURFACES[surface].gradient(x[0], x[1]);
+  return [...slope];
+}
 
-/** What one step of each does to one coordinate; `s` is the coordinate's own memory. */
+/** 1 − βᵗ for Adam: powers take time. */
+const [FIRST, SECOND] = [0.9, 0.999].map((beta) =>
+  Float64Array.from({ length: 1001 }, (_, t) => 1 - beta ** t),
+);
+
+/**
+ * What one step of each, up to the thousandth, does to coordinate i; `s` is its memory: momenta, then mean squares.
+ * @type {Record<string, (x: number, g: number, lr: number, s: Float64Array, i: number, t: number)
+ *   => number>}
+ */
 const RULES = {
   descent: (x, g, lr) => x - lr * g,
-  momentum(x, g, lr, s, t) {
-    s.m = t === 1 ? g : 0.9 * s.m + g;
-    return x - lr * s.m;
+  momentum(x, g, lr, s, i, t) {
+    s[i] = t === 1 ? g : 0.9 * s[i] + g;
+    return x - lr * s[i];
   },
-  rmsprop(x, g, lr, s) {
-    s.v = 0.99 * (s.v ?? 0) + 0.01 * g * g;
-    return x - (lr * g) / (Math.sqrt(s.v) + 1e-8);
+  rmsprop(x, g, lr, s, i) {
+    s[2 + i] = 0.99 * s[2 + i] + 0.01 * g * g;
+    return x - (lr * g) / (Math.sqrt(s[2 + i]) + 1e-8);
   },
-  adam(x, g, lr, s, t) {
-    s.m = 0.9 * (s.m ?? 0) + 0.1 * g;
-    s.v = 0.999 * (s.v ?? 0) + 0.001 * g * g;
-    const denominator = Math.sqrt(s.v) / Math.sqrt(1 - 0.999 ** t) + 1e-8;
-    return x - ((lr / (1 - 0.9 ** t)) * s.m) / denominator;
+  adam(x, g, lr, s, i, t) {
+    s[i] = 0.9 * s[i] + 0.1 * g;
+    s[2 + i] = 0.999 * s[2 + i] + 0.001 * g * g;
+    const denominator = Math.sqrt(s[2 + i]) / Math.sqrt(SECOND[t]) + 1e-8;
+    return x - ((lr / FIRST[t]) * s[i]) / denominator;
   },
-  lion(x, g, lr, s) {
-    const m = s.m ?? 0;
-    s.m = 0.99 * m + 0.01 * g;
+  lion(x, g, lr, s, i) {
+    const m = s[i];
+    s[i] = 0.99 * m + 0.01 * g;
     return x - lr * Math.sign(0.9 * m + 0.1 * g);
   },
 };
@@ -71,27 +99,43 @@ export const RIVALS = Object.keys(RULES);
 export const RATES = Array.from({ length: 16 }, (_, k) => 10 ** (-4 + k / 3));
 export const GOAL = 0.01;
 
+const bounded = (g) => Math.min(Math.max(g || 0, -1e6), 1e6);
+
 /**
- * The points of one run; entries of gradients beyond 10⁶ are cut off, so that all stay finite.
+ * Runs; entries of gradients beyond 10⁶ are cut off, so that all stay finite.
+ * @param {string} surface @param {string} rival @param {number} lr @param {number[]} start
+ * @param {number} steps @param {boolean} untilGoal stop where the goal is reached
+ * @param {[number, number][]} [points] gets the points
+ * @returns {{taken: number, end: number}} steps, and how high the last point is
+ */
+function walk(surface, rival, lr, start, steps, untilGoal, points) {
+  const { f, gradient: look } = SURFACES[surface];
+  const rule = RULES[rival];
+  const memory = new Float64Array(4);
+  let [x, y] = start;
+  points?.push([x, y]);
+  for (let t = 1; t <= steps; t++) {
+    look(x, y);
+    const [dx, dy] = [bounded(slope[0]), bounded(slope[1])];
+    x = rule(x, dx, lr, memory, 0, t);
+    y = rule(y, dy, lr, memory, 1, t);
+    points?.push([x, y]);
+    if (untilGoal && (f(x, y) <= GOAL || Math.abs(x) + Math.abs(y) > 1e8)) {
+      return { taken: t, end: f(x, y) };
+    }
+  }
+  return { taken: steps, end: f(x, y) };
+}
+
+/**
+ * The points of one run.
  * @param {string} surface @param {string} rival @param {number} lr @param {number[]} start
  * @param {number} steps @param {boolean} [untilGoal] stop where the goal is reached
  * @returns {[number, number][]}
  */
 export function run(surface, rival, lr, start, steps, untilGoal = false) {
-  const { f, gradient: slope } = SURFACES[surface];
-  const rule = RULES[rival];
-  const memory = [{}, {}];
-  let x = start;
-  const points = [x];
-  for (let t = 1; t <= steps; t++) {
-    const g = slope(x);
-    x = [0, 1].map((i) => {
-      const clipped = Math.min(Math.max(g[i] || 0, -1e6), 1e6);
-      return rule(x[i], clipped, lr, memory[i], t);
-    });
-    points.push(x);
-    if (untilGoal && (f(x) <= GOAL || Math.abs(x[0]) + Math.abs(x[1]) > 1e8)) break;
-  }
+  const points = [];
+  walk(surface, rival, lr, start, steps, untilGoal, points);
   return points;
 }
 
@@ -109,9 +153,8 @@ export function tune(surface, rival, start, most) {
   let best = { lr: RATES[0], needed: Infinity, end: Infinity };
   for (const lr of RATES) {
     const limit = Math.min(most, best.needed);
-    const points = run(surface, rival, lr, start, limit, true);
-    const end = SURFACES[surface].f(points.at(-1));
-    const needed = end <= GOAL ? points.length - 1 : Infinity;
+    const { taken, end } = walk(surface, rival, lr, start, limit, true);
+    const needed = end <= GOAL ? taken : Infinity;
     if (needed < best.needed || (best.needed === Infinity && end < best.end)) best = { lr, needed, end };
   }
   return { lr: best.lr, needed: best.needed };

@@ -1,7 +1,7 @@
 /** Five optimizers from one start that the reader moves. */
 
 import { fixed, fmt } from "../lib/format.js";
-import { axes, dot, inside, legend, levelLines, line, panels, say } from "../lib/plot.js";
+import { axes, dot, inside, kept, legend, levelLines, line, panels, say } from "../lib/plot.js";
 import { RIVALS, SURFACES, run, tune } from "./math.js";
 
 const MOST = 300;
@@ -17,7 +17,6 @@ const COLORS = {
 export function create({ stage, get, set, handle }) {
   let plot = null;
   let runs = null;
-  let levels = null;
   const knob = handle(stage, {
     label: "Start of the race",
     color: "ink",
@@ -33,7 +32,7 @@ export function create({ stage, get, set, handle }) {
         const rate = steps === "same" ? lr : tune(surface, rival, [x, y], MOST).lr;
         const points = run(surface, rival, rate, [x, y], MOST);
         const { f } = SURFACES[surface];
-        const heights = points.map(f);
+        const heights = points.map(([a, b]) => f(a, b));
         const first = surface === "saddle"
           ? heights.findIndex((height) => height < -1)
           : heights.findIndex((height) => height <= 0.01);
@@ -50,11 +49,11 @@ export function create({ stage, get, set, handle }) {
       const [left, right] = panels(width, height, 0.55, 0.55);
       const [x0, x1, y0, y1] = SURFACES[state.surface].window;
       plot = axes(g, theme, { box: left, x: [x0, x1], y: [y0, y1], xlabel: "x₁", ylabel: "x₂", grid: false });
-      const key = [state.surface, width, height, theme.rule].join();
-      if (levels?.key !== key) {
-        levels = { key, picture: picture(g, surfaceLines(plot, state.surface), theme.rule) };
-      }
-      g.drawImage(levels.picture, 0, 0, width, height);
+      kept(g, theme, state.surface, [0, 0, width, height], (ink) => {
+        ink.strokeStyle = theme.rule;
+        ink.lineWidth = 1.1;
+        ink.stroke(surfaceLines(plot, state.surface));
+      });
       inside(g, plot, () => {
         const [gx, gy] = SURFACES[state.surface].goal;
         say(g, theme, state.surface === "saddle" ? "○" : "★", plot.sx(gx), plot.sy(gy), { align: "center", size: 18 });
@@ -73,24 +72,12 @@ export function create({ stage, get, set, handle }) {
   };
 }
 
-/** Lines drawn once: to stroke thousands of pieces anew in every frame would cost too much. */
-function picture(g, path, color) {
-  const canvas = document.createElement("canvas");
-  [canvas.width, canvas.height] = [g.canvas.width, g.canvas.height];
-  const ink = canvas.getContext("2d");
-  ink.setTransform(g.getTransform());
-  ink.strokeStyle = color;
-  ink.lineWidth = 1.1;
-  ink.stroke(path);
-  return canvas;
-}
-
 function surfaceLines(plot, surface) {
   const { f } = SURFACES[surface];
   const heights = surface === "saddle"
     ? [-0.8, -0.5, -0.3, -0.15, -0.05, 0, 0.05, 0.15, 0.3, 0.5, 0.8, 1.1]
     : Array.from({ length: 12 }, (_, k) => 0.02 * 2.6 ** k);
-  return levelLines(plot, (x, y) => f([x, y]), heights, 90);
+  return levelLines(plot, f, heights, 90);
 }
 
 function progress(g, theme, box, all, { surface, shown }) {
@@ -108,7 +95,7 @@ function progress(g, theme, box, all, { surface, shown }) {
       line(g, p, part.map((_, k) => k), part, { color: theme[COLORS[rival]], dash: DASHES[rival], width: 2 });
     }
   });
-  legend(g, theme, p.right - 148, p.top + 10, all.map(({ rival }) => ({
+  legend(g, theme, p.left + 12, p.bottom - 88, all.map(({ rival }) => ({
     color: theme[COLORS[rival]], dash: DASHES[rival], text: NAMES[rival],
   })));
 }
@@ -116,7 +103,7 @@ function progress(g, theme, box, all, { surface, shown }) {
 function report(all, { surface, steps }) {
   const values = {};
   for (const { rival, rate, needed } of all) {
-    values[rival] = `${needed === Infinity ? "–" : needed} at ${fmt(rate, 2)}`;
+    values[rival] = `${needed === Infinity ? `> ${MOST}` : needed} at ${fmt(rate, 2)}`;
   }
   const arrived = all.filter(({ needed }) => needed < Infinity).sort((a, b) => a.needed - b.needed);
   const goal = surface === "saddle" ? "fall below −1" : "come within 0.01 of the minimum";

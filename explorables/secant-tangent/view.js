@@ -40,8 +40,8 @@ export function create({ stage, get, set, handle }) {
       const { f, x, h } = state;
       knob.place(plot.sx(x), plot.sy(value(f, x)), x, `x ${fixed(x, 2)}`);
       const [x1, y1] = [Math.min(x + h, 3.2), value(f, Math.min(x + h, 3.2))];
-      other.place(plot.sx(x1), Math.min(Math.max(plot.sy(y1), plot.top), plot.bottom), h, `h ${fmt(h)}`);
-      other.knob.style.visibility = h < 0.04 ? "hidden" : "visible";
+      const up = Math.min(Math.max(plot.sy(y1), plot.top), plot.bottom);
+      other.place(plot.sx(x1), up, h, `h ${fmt(h)}`, h >= 0.04);
       errorPlot(g, theme, right, errors(state), state);
       return report(state);
     },

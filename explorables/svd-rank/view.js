@@ -59,6 +59,7 @@ function spectrum(g, theme, box, s, rank) {
   const least = 1e-4;
   const p = axes(g, theme, {
     box, x: [0, 65], y: [least, 2], ylog: true, xlabel: "rank", ylabel: "σ over the largest",
+    xticks: [1, 16, 32, 48, 64].map((k) => [k, String(k)]),
     yticks: [0, -1, -2, -3, -4].map((k) => [10 ** k, k ? `10${raised(k)}` : "1"]),
   });
   inside(g, p, () => {
