@@ -25,21 +25,16 @@ export function handle(stage, { label, drag, nudge, color = "vermillion" }) {
   let offset = null;
   let now = { x: 0, y: 0, value: 0, text: "", shown: false };
   knob.addEventListener("pointerdown", (event) => {
-    const box = stage.getBoundingClientRect();
-    offset = [event.clientX - box.x - now.x, event.clientY - box.y - now.y];
+    const [x, y] = within(stage, event);
+    offset = [x - now.x, y - now.y];
     knob.setPointerCapture(event.pointerId);
     knob.focus({ preventScroll: true, focusVisible: false });
     event.preventDefault();
   });
   knob.addEventListener("pointermove", (event) => {
     if (!offset) return;
-    const box = stage.getBoundingClientRect();
-    // On a slide the stage is shown larger or smaller than it is laid out.
-    const scale = stage.clientWidth / box.width;
-    drag(
-      scale * (event.clientX - box.x - offset[0]),
-      scale * (event.clientY - box.y - offset[1]),
-    );
+    const [x, y] = within(stage, event);
+    drag(x - offset[0], y - offset[1]);
   });
   for (const end of ["pointerup", "pointercancel"]) {
     knob.addEventListener(end, () => {
@@ -86,4 +81,11 @@ export function handle(stage, { label, drag, nudge, color = "vermillion" }) {
       knob.setAttribute("aria-valuetext", now.text);
     },
   };
+}
+
+/** Where in the stage an event is; on a slide the stage is shown larger or smaller than laid out. */
+function within(stage, { clientX, clientY }) {
+  const { x, y, width } = stage.getBoundingClientRect();
+  const scale = stage.clientWidth / width;
+  return [scale * (clientX - x), scale * (clientY - y)];
 }

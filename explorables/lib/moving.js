@@ -26,14 +26,19 @@ export class Moving {
     const { form, below, canvas } = this;
     if (!canvas.parentElement) form.append(canvas);
     const dense = Math.min(devicePixelRatio || 1, 2);
-    const [left, top] = [0, below.offsetTop];
+    const top = below.offsetTop;
     const [width, height] = [form.clientWidth, form.clientHeight - top];
     const [w, h] = [Math.round(width * dense), Math.round(height * dense)];
     if (canvas.width !== w || canvas.height !== h) [canvas.width, canvas.height] = [w, h];
     canvas.style.cssText = `top: ${top}px; width: ${width}px; height: ${height}px`;
     this.g.setTransform(dense, 0, 0, dense, 0, 0);
     const origin = form.getBoundingClientRect();
-    this.origin = [origin.left + form.clientLeft + left, origin.top + form.clientTop + top];
+    // On a slide the form is shown larger or smaller than it is laid out.
+    this.scale = form.offsetWidth / origin.width;
+    this.origin = [
+      origin.left + form.clientLeft / this.scale,
+      origin.top + (form.clientTop + top) / this.scale,
+    ];
     this.places = new Map();
   }
 
@@ -41,8 +46,14 @@ export class Moving {
   place(element) {
     let place = this.places.get(element);
     if (!place) {
+      const { scale, origin } = this;
       const { left, top, width, height } = element.getBoundingClientRect();
-      place = { x: left - this.origin[0], y: top - this.origin[1], width, height };
+      place = {
+        x: scale * (left - origin[0]),
+        y: scale * (top - origin[1]),
+        width: scale * width,
+        height: scale * height,
+      };
       if (element.tagName !== "INPUT") {
         const { fontSize, fontFamily, color, textAlign, lineHeight } = getComputedStyle(element);
         Object.assign(place, { font: `${fontSize} ${fontFamily}`, color });
