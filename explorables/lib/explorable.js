@@ -261,8 +261,8 @@ class Explorable {
       input.setAttribute("aria-valuetext", text);
     }
     const hash = `#${this.address()}`;
-    if (this.link.getAttribute("href") === hash) return;
-    this.link.href = hash;
+    if (this.link.hash === hash) return;
+    this.link.hash = hash;
     this.save();
   }
 

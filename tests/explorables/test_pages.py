@@ -220,10 +220,11 @@ def test_playing_runs_and_pauses(visit, name: str) -> None:
         slider = box(page, name).locator(f"[name={plays.nth(k).get_attribute('data-range')}]")
         slider.focus()
         page.keyboard.press("Home")
+        plays.nth(k).evaluate("(button) => { button.dataset.seconds = 40; }")
         plays.nth(k).click()
         assert plays.nth(k).inner_text() == "Pause"
         before = pixels(page, name)
-        assert differ(pixels(page, name), before)
+        assert any(differ(pixels(page, name), before) for _ in range(30))
         plays.nth(k).click()
         assert plays.nth(k).inner_text() == label
         # The page's own slider follows when the play rests.
