@@ -26,7 +26,10 @@ export function handle(stage, { label, drag, nudge, color = "vermillion" }) {
   let now = { x: 0, y: 0, value: 0, text: "", shown: false };
   knob.addEventListener("pointerdown", (event) => {
     const [x, y] = within(stage, event);
-    offset = [x - now.x, y - now.y];
+    const box = knob.getBoundingClientRect();
+    const middle = { clientX: box.x + box.width / 2, clientY: box.y + box.height / 2 };
+    const at = within(stage, middle);
+    offset = [x - at[0], y - at[1]];
     knob.setPointerCapture(event.pointerId);
     knob.focus({ preventScroll: true, focusVisible: false });
     event.preventDefault();

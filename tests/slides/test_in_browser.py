@@ -195,7 +195,7 @@ def test_an_explorable_starts_when_it_is_shown_and_follows_the_hand(site: Site, 
         page.mouse.down()
         page.mouse.move(x + 40, y, steps=4)
         page.mouse.up()
-        page.wait_for_timeout(500)
+        page.wait_for_timeout(1000)
         after = knob.bounding_box()
         assert after["x"] + after["width"] / 2 == pytest.approx(x + 40, abs=4)
     assert page.said == []
