@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 # In the order in which their hooks must run; each has a `setup(app)`.
 MODULES = (
-    "repository",  # repository URL and branch, launch buttons
+    "repository",  # repository URL and branch
     "solutions",  # a book without its solutions
     "lookups",  # what is looked up for every reference, remembered
     "execution",  # execute the pages ahead of Sphinx reading them
@@ -29,6 +29,7 @@ MODULES = (
     "ledger",  # claims, checks, badges, ledger page and ledger.json
     "permalinks",  # published ids, redirects
     "notebooks",  # every page as a notebook
+    "launch",  # where a page can be run, and what of it can be downloaded
     "live",  # cells that run in the reader's browser
     "finish",  # what the finished HTML must not contain (thebe, foreign assets) and must (sizes)
     "found",  # addresses, what a page says of itself, citation, 404, sitemap

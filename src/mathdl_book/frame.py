@@ -74,6 +74,11 @@ AMENDS = tuple(
             r"<main id=\"main-content\" class=\"bd-main\" role=\"main\">",
             '<main id="main-content" class="bd-main" tabindex="-1">',
         ),
+        # What is to be saved opens no window.
+        (
+            r'(<a href="[^"]+\.(?:ipynb|md)") target="_blank"(\s+class="btn btn-sm btn-download-)',
+            r"\1 download\2",
+        ),
         (r' target="_blank"', ' target="_blank" rel="noopener"'),
         (r"<!--.*?-->\s*", ""),
         (r"(?:[ \t]*\n){2,}", "\n"),

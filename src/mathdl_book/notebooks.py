@@ -330,33 +330,6 @@ def write_notebooks(app: Sphinx, doctree: nodes.document, docname: str) -> None:
         path.write_text(nbformat.writes(made) + "\n", encoding="utf-8")
 
 
-def offer_notebooks(
-    app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: Any
-) -> None:
-    """Offer a page's notebooks for download, in place of the executed one that the theme copies."""
-    copied = Path(app.outdir) / "_sources" / f"{pagename}.ipynb"
-    copied.unlink(missing_ok=True)
-    for group in context.get("header_buttons", []):
-        if group.get("label") != "download-buttons":
-            continue
-        buttons = [b for b in group["buttons"] if b.get("label") != "download-notebook-button"]
-        made = [
-            s for s in (False, True) if (Path(app.outdir) / notebook_name(pagename, s)).is_file()
-        ]
-        offered = [
-            {
-                "type": "link",
-                "url": context["pathto"](notebook_name(pagename, solved), 1),
-                "text": "solved .ipynb" if solved else ".ipynb",
-                "tooltip": "Download the solved notebook" if solved else "Download as a notebook",
-                "icon": "fas fa-code",
-                "label": "download-solved-button" if solved else "download-notebook-button",
-            }
-            for solved in made
-        ]
-        group["buttons"] = [*offered, *buttons]
-
-
 def remove_stale(app: Sphinx, error: Exception | None) -> None:
     """Remove the notebooks of pages that are gone."""
     if error is not None or app.builder.name != "html":
@@ -376,6 +349,5 @@ def setup(app: Sphinx) -> dict[str, Any]:
     rules = hashlib.sha256(text).hexdigest()
     app.add_config_value("mathdl_notebook_rules", rules, "html")  # a change writes every page anew
     app.connect("doctree-resolved", write_notebooks, priority=950)
-    app.connect("html-page-context", offer_notebooks, priority=950)
     app.connect("build-finished", remove_stale)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

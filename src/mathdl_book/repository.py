@@ -1,4 +1,4 @@
-"""Where the book lives: the repository behind launch buttons, edit links and the citation.
+"""Where the book lives: the repository behind launch menus, edit links and the citation.
 
 A fork works untouched: the address and the branch come from the environment of CI, else from the
 git remote, and only then from ``_config.yml``.

@@ -129,13 +129,13 @@ def test_colours_follow_the_system_until_the_reader_chooses(visit, site):
 
 def test_menus_open_and_close_by_keyboard(visit):
     page = visit(CHAPTER).page
-    page.focus(".dropdown-download-buttons button")
+    page.focus(".dropdown-launch-buttons button")
     page.keyboard.press("ArrowDown")
     assert page.evaluate("document.activeElement.className").count("dropdown-item")
-    assert page.locator(".dropdown-download-buttons .dropdown-menu").is_visible()
+    assert page.locator(".dropdown-launch-buttons .dropdown-menu").is_visible()
     assert violations(page) == []
     page.keyboard.press("Escape")
-    assert not page.locator(".dropdown-download-buttons .dropdown-menu").is_visible()
+    assert not page.locator(".dropdown-launch-buttons .dropdown-menu").is_visible()
 
 
 def copied(page) -> str:

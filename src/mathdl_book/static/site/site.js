@@ -156,6 +156,31 @@
     for (const button of menus) if (!button.parentElement.contains(event.target)) setMenu(button, false);
   });
 
+  // ---- running the page: its first cell here, or elsewhere, for which a module comes when used ----
+  const script = document.currentScript.src;
+  const launching = one(".dropdown-launch-buttons");
+  let loading, loaded;
+  const toLaunch = (event) => {
+    loading ??= import(script.replace("site.js", "launch.js"))
+      .then((module) => module.offer(launching))
+      .catch(() => {}) // refused on a page opened as a file: the links stay what they are
+      .then(() => (loaded = true));
+    const early = !loaded && event.type === "click" && event.target.closest(".btn-launch-hub");
+    if (!early) return;
+    event.preventDefault();
+    loading.then(() => early.click());
+  };
+  for (const event of ["click", "focusin"]) launching?.addEventListener(event, toLaunch);
+  const runHere = () => {
+    const from = document.getElementById(decodeURIComponent(location.hash.slice(1)));
+    const below = (cell) => !from || from.compareDocumentPosition(cell) & 4;
+    const cell = all(".live-run").find(below) ?? one(".live-run, .live-status");
+    cell?.scrollIntoView({ block: "center" });
+    cell?.focus();
+  };
+  addEventListener("mathdl-run", runHere);
+  if (new URLSearchParams(location.search).has("run")) addEventListener("load", runHere);
+
   // ---- where the reader is on the page ----
   const toc = one("#pst-page-toc-nav");
   const links = new Map(toc ? all("a", toc).map((a) => [decodeURIComponent(a.hash.slice(1)), a]) : []);
