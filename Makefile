@@ -8,6 +8,7 @@
 #   JOBS=N            pages executed at a time (as many as there are cores)
 #   COURSE=FOLDER     where `make assignments` puts the labs, and learners' work will lie
 #   SOLUTIONS=none    leave every solution out of the pages, and of all that is made of them
+#   NOTEBOOKS=PART    of `make notebooks`: only those whose path contains this
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -32,7 +33,7 @@ export PYTHONPATH := $(CURDIR)/src$(if $(PYTHONPATH),:$(PYTHONPATH))
 BOOK := $(PY) -m mathdl_book
 BUILD := $(BOOK) build --device $(DEVICE) --jobs $(JOBS)$(if $(SOLUTIONS), --solutions $(SOLUTIONS))
 
-.PHONY: help book test unit gates live site edition serve lab assignments permalinks bench lock clean needs
+.PHONY: help book test unit gates live site notebooks edition serve lab assignments permalinks bench lock clean needs
 .DEFAULT_GOAL := help
 
 help:
@@ -40,6 +41,7 @@ help:
 	@echo 'make test    style, unit tests, doctests, tests of the gates, then the book itself'
 	@echo 'make live    run every cell of the built book in a browser, and compare it with the page'
 	@echo 'make site    open every page and slide of the built book in Chromium and look what is wrong'
+	@echo 'make notebooks run every notebook as a reader gets it, on its own and in JupyterLab'
 	@echo 'make edition build the book as EDITION=latest, and put it into _build/editions beside others'
 	@echo 'make lighthouse measure four pages of it as a phone and a desktop would open them'
 	@echo 'make serve   build, serve, and build again at every change (PORT=8000)'
@@ -85,13 +87,17 @@ lighthouse: $(READY)
 serve: $(READY)
 	@$(BOOK) serve --device $(DEVICE) --jobs $(JOBS) --port $(PORT)$(if $(SOLUTIONS), --solutions $(SOLUTIONS))
 
-# JupyterLab opens Markdown as text unless its settings say otherwise; these are for this folder.
+# In an environment made from .binder/requirements.txt: every notebook by itself, then JupyterLab.
+notebooks: book
+	$(PY) tests/launch/execute.py $(NOTEBOOKS)
+	MATHDL_LAUNCH=_build/launch $(PY) -m pytest -q tests/launch/test_jupyterlab.py
+
+# The settings of Binder, for this folder only: pages open as notebooks, not as text.
 lab: $(READY)
-	@mkdir -p _build/lab/labconfig
-	@$(PY) -m jupytext_config \
-	  --settings-file _build/lab/labconfig/default_setting_overrides.json \
-	  set-default-viewer markdown myst
-	JUPYTER_CONFIG_PATH='$(CURDIR)/_build/lab' $(PY) -m jupyterlab book
+	@mkdir -p _build/lab
+	@PATH="`$(PY) -c 'import sysconfig; print(sysconfig.get_path("scripts"))'`:$$PATH" \
+	  JUPYTER_CONFIG_DIR='$(CURDIR)/_build/lab' bash .binder/postBuild
+	JUPYTER_CONFIG_PATH='$(CURDIR)/_build/lab' $(PY) -m jupyterlab $(LAB_OPTIONS) book
 
 # What is handed out, and what grades it; submissions and grades that are there stay.
 assignments: book
@@ -116,6 +122,15 @@ lock: $(READY)
 	  sed -n "/^# The book's own/,\$$p" requirements.txt; \
 	} > requirements.txt.lock
 	@rm requirements.txt.new && mv requirements.txt.lock requirements.txt
+	@grep -v '^-e' requirements.txt > requirements.txt.pins
+	$(PY) -m piptools compile -q --extra plots --extra referees --extra lab --strip-extras \
+	  --no-header --no-annotate --no-emit-options --no-emit-index-url --no-emit-trusted-host \
+	  --no-emit-find-links --extra-index-url '$(LOCK_INDEX)' $(LOCK_FLAGS) \
+	  --constraint requirements.txt.pins -o requirements.txt.new pyproject.toml
+	@{ sed -n '1,/^-e /p' .binder/requirements.txt; \
+	  sed -n 's/^\([A-Za-z0-9._-]*==[0-9][^ +]*\).*/\1/p' requirements.txt.new; \
+	} > requirements.txt.lock
+	@rm requirements.txt.new requirements.txt.pins && mv requirements.txt.lock .binder/requirements.txt
 
 clean:
 	@rm -rf _build

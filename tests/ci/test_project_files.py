@@ -5,10 +5,14 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
+from importlib import metadata
 from pathlib import Path
 
 import pytest
 import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from mathdl_book import editions
 
@@ -91,12 +95,49 @@ def test_every_issue_form_asks_for_a_label(path):
     assert fields["label"]["validations"]["required"] is True
 
 
-def test_binder_installs_the_books_pins_and_opens_pages_as_notebooks(tmp_path):
-    binder = ROOT / ".binder"
-    lines = (binder / "requirements.txt").read_text().splitlines()
-    wanted = [line.partition(" ")[2] for line in lines if line.startswith("-r ")]
-    assert [(binder / name).resolve() for name in wanted] == [ROOT / "requirements.txt"]
+def pins(name: str) -> dict[str, str]:
+    lines = (ROOT / name).read_text().splitlines()
+    return dict(line.split("==") for line in lines if re.match(r"[\w.-]+==", line))
+
+
+def needed(groups: set[str]) -> set[str]:
+    """Return what groups of pyproject.toml need, with all that those need in turn."""
+    waiting = [(Requirement(f"mathdl[{','.join(groups)}]"), "")]
+    seen: set[tuple[str, str]] = set()
+    while waiting:
+        wanted, extra = waiting.pop()
+        if wanted.marker and not wanted.marker.evaluate({"extra": extra}):
+            continue
+        name = canonicalize_name(wanted.name)
+        for extra in {"", *wanted.extras}:
+            if (name, extra) not in seen:
+                seen.add((name, extra))
+                given = metadata.requires(wanted.name) if name != "mathdl" else declared()
+                waiting += [(Requirement(line), extra) for line in given or ()]
+    return {name for name, _ in seen} - {"mathdl", "setuptools"}  # which comes with Python
+
+
+def declared() -> list[str]:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    groups = project["optional-dependencies"].items()
+    return project["dependencies"] + [
+        f"{line}; extra == '{group}'" for group, lines in groups for line in lines
+    ]
+
+
+def test_binder_installs_the_library_and_the_books_pins_of_what_notebooks_need():
+    lines = (ROOT / ".binder/requirements.txt").read_text().splitlines()
+    assert "-e ." in lines
     assert any("whl/cpu" in line for line in lines)
+    installed, book = pins(".binder/requirements.txt"), pins("requirements.txt")
+    assert installed.items() <= book.items()
+    wanted = needed({"plots", "referees", "lab"})
+    assert wanted <= installed.keys()
+    assert not {"jupyter-book", "sphinx", "pytest", "playwright"} & installed.keys()
+
+
+def test_pages_open_as_notebooks_on_binder(tmp_path):
+    binder = ROOT / ".binder"
     environment = {
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         "HOME": str(tmp_path),
