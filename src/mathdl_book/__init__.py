@@ -48,7 +48,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
         import_module(f"{__name__}.{name}").setup(app)
     return {
         "version": "1",
-        "env_version": 10,  # to be raised when what is kept of a page read changes
+        "env_version": 11,  # to be raised when what is kept of a page read changes
         "parallel_read_safe": True,
         "parallel_write_safe": True,
     }

@@ -14,7 +14,6 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +21,7 @@ from urllib.parse import quote, urlencode, urlsplit
 
 import yaml
 from docutils import nodes
+from sphinx.util.docutils import SphinxDirective
 
 from . import labs
 from .editions import LATEST, VARIABLE, edition_named
@@ -38,7 +38,8 @@ BINDER = "https://mybinder.org"
 COLAB = "https://colab.research.google.com"
 GENERATOR = "https://nbgitpuller.readthedocs.io/en/latest/link.html"
 VERSION = 1
-LAB, LIVE = "mathdl-lab", "mathdl-live"  # where it is kept that a page has cells of these kinds
+# Where it is kept that a page has cells of a kind, or the form.
+LAB, LIVE, LINKS = "mathdl-lab", "mathdl-live", "mathdl-links"
 # What the published branch holds beside the notebooks: what it takes to install and run them.
 KEPT = (".binder", "src/mathdl", "pyproject.toml", "LICENSE", "LICENSE-CC-BY-4.0")
 IGNORED = {"ignore": shutil.ignore_patterns("__pycache__", "*.egg-info")}
@@ -362,6 +363,62 @@ def write(app: Sphinx, exception: Exception | None) -> None:
     path.write_text(json.dumps(launch, indent=1) + "\n", encoding="utf-8")
 
 
+# ---- the form that builds links ------------------------------------------------------------
+
+FORM = """\
+<div class="choose linking" data-root="{root}" hidden>
+<form>
+<p class="choose-form">
+<label class="linking-wide">Find <input type="search" name="q" autocomplete="off"></label>
+<label class="linking-wide">Link to <select name="id" size="8"></select></label>
+<label>In order to <select name="to">
+<option value="read">read it</option>
+<option value="run">run it in the page</option>
+<option value="binder">open it in JupyterLab (Binder)</option>
+<option value="hub">open it on my JupyterHub (nbgitpuller)</option>
+<option value="colab">open it in Colab</option>
+<option value="notebook">download the notebook, of a lab the one to fill in</option>
+</select></label>
+<label>Edition <select name="edition"></select></label>
+<label class="linking-wide" hidden>Address of the JupyterHub
+<input type="text" inputmode="url" name="hub" placeholder="https://hub.example.edu"></label>
+<label class="linking-wide">Where the book is published
+<input type="text" inputmode="url" name="site"></label></p>
+<p class="linking-wrong" role="alert"></p>
+<p class="choose-form"><label class="linking-wide">The link
+<input type="text" class="linking-result" readonly></label></p>
+<p class="choose-tools">
+<button type="button" data-copy="link">Copy the link</button>
+<button type="button" data-copy="markdown">As Markdown</button>
+<button type="button" data-copy="html">As HTML</button>
+<a class="linking-open" target="_blank" rel="noopener">Open it</a></p>
+<p class="choose-count" role="status"></p>
+</form>
+</div>
+<p class="linking-offline">The form needs a page that comes from a server, and a script.
+Without them: the address of a section is in the sign beside its heading, and the menu of its page
+has the links to its notebook.</p>
+"""
+
+
+class LinkBuilder(SphinxDirective):
+    """A form for a link to any part of the book, as it is to be opened."""
+
+    def run(self) -> list[nodes.Node]:
+        """Return the form, which a script fills."""
+        self.env.metadata[self.env.docname][LINKS] = "yes"
+        form = FORM.format(root="../" * self.env.docname.count("/"))
+        return [nodes.raw("", form, format="html")]
+
+
+def add_script(
+    app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: Any
+) -> None:
+    """Load the module on the page that needs it."""
+    if LINKS in app.env.metadata.get(pagename, ()):
+        app.add_js_file("links.js", type="module", **{"data-edition": app.config.mathdl_edition})
+
+
 # ---- the branch ----------------------------------------------------------------------------
 
 ABOUT = """\
@@ -436,7 +493,9 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.add_config_value("mathdl_launch_rules", rules, "html")  # a change writes every page anew
     app.connect("config-inited", configure, priority=600)  # after the repository is known
     app.connect("doctree-read", note_cells)
+    app.add_directive("link-builder", LinkBuilder)
     app.connect("html-page-context", offer, priority=950)
+    app.connect("html-page-context", add_script)
     app.connect("build-finished", write)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 

@@ -94,6 +94,7 @@ NARROW = (320, 640)  # of 1280, the latter is what a reader sees who reads at 20
 SAMPLE = (
     *("book/index.html", "book/chapter.html", "book/ways.html", "book/glossary.html"),
     *("book/ledger.html", "book/bibliography.html", "book/labs/lab-0-sample.html"),
+    "book/links.html",
     *("search.html", "genindex.html", "404.html"),
 )
 
