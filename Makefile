@@ -149,6 +149,6 @@ $(VENV)/.installed: requirements.txt pyproject.toml
 
 # With the Python at hand: say what it lacks, install nothing.
 needs:
-	@$(BOOK) needs --groups plots,referees,book$(if $(filter test unit gates live site lighthouse,$(MAKECMDGOALS)),$(COMMA)test)$(if $(filter lab,$(MAKECMDGOALS)),$(COMMA)lab)$(if $(filter assignments,$(MAKECMDGOALS)),$(COMMA)grading)
+	@$(BOOK) needs --groups plots,referees,book$(if $(filter test unit gates live site notebooks lighthouse,$(MAKECMDGOALS)),$(COMMA)test)$(if $(filter lab,$(MAKECMDGOALS)),$(COMMA)lab)$(if $(filter assignments,$(MAKECMDGOALS)),$(COMMA)grading)
 
 COMMA := ,

@@ -40,7 +40,7 @@ READY = """async (path) => {
   if (widget?.context?.path !== path) return null;
   await widget.context.ready;
   await widget.context.sessionContext.ready;
-  return [widget.content?.constructor.name, widget.content?.model?.cells?.length ?? 0];
+  return [widget.hasClass("jp-NotebookPanel"), widget.content?.model?.cells?.length ?? 0];
 }"""
 CELLS = """() => {
   const { model } = window.jupyterapp.shell.currentWidget.content;
@@ -110,18 +110,21 @@ def lab(browser: Any, started: tuple[str, Path]) -> Iterator[Any]:
         page = browser.new_context(viewport={"width": 1300, "height": 900}).new_page()
         pages.append(page)
         page.goto(f"{started[0]}/{path}", wait_until="domcontentloaded")
+        # A hub's link leads there when everything has been fetched.
+        page.wait_for_url(lambda url: "/lab/tree/" in url, timeout=120_000, wait_until="commit")
+        page.wait_for_load_state("load")
         deadline = time.monotonic() + 120
         while (found := page.evaluate(READY, file)) is None:
             assert time.monotonic() < deadline, f"{file} did not open: {page.url}"
             page.wait_for_timeout(300)
         # A notebook with cells, not an editor of text.
-        assert "Notebook" in found[0] and found[1] > 1, found
+        assert found[0] and found[1] > 1, found
         return page
 
     yield opened
     for page in pages:
         page.evaluate(
-            "() => window.jupyterapp.shell.currentWidget?.context.sessionContext.shutdown()"
+            "() => window.jupyterapp?.shell.currentWidget?.context.sessionContext.shutdown()"
         )
         page.context.close()
 
