@@ -214,6 +214,30 @@ def test_words_that_are_not_laid_out_yet_can_be_found_on_the_page(visit, html):
     assert 0 <= top <= 900
 
 
+BOXED = """() => {
+  const bare = [];
+  for (const box of document.querySelectorAll(".cell_input, .in-this-chapter, .bd-search")) {
+    const style = getComputedStyle(box);
+    if (box.checkVisibility() && parseFloat(style.borderLeftWidth) < 1) bare.push(box.className);
+  }
+  for (const box of document.querySelectorAll("body *:not(svg, svg *)")) {
+    if (getComputedStyle(box).forcedColorAdjust === "none") bare.push(box.outerHTML.slice(0, 120));
+  }
+  return bare;
+}"""
+
+
+def test_with_the_colours_of_the_system_boxes_keep_borders_and_focus_its_ring(visit):
+    name = next(
+        one for one in ("book/chapter.html", "book/start/quickstart.html") if one in names()
+    )
+    page = visit(name, forced_colors="active").page
+    assert page.evaluate(BOXED) == []
+    page.keyboard.press("Tab")
+    ring = "getComputedStyle(document.activeElement).outlineStyle"
+    assert page.evaluate(ring) == "solid"
+
+
 def test_a_page_of_usual_length_is_within_the_budget(visit, html):
     pages = sorted(names(), key=lambda name: (html / name).stat().st_size)
     name = pages[len(pages) // 2]
