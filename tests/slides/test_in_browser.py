@@ -19,7 +19,8 @@ VIOLATIONS = """async () => {
   return violations.map((one) => one.id + ": " + one.nodes.slice(0, 3).map(html).join(" | "));
 }"""
 SETTLED = "() => new Promise((done) => requestAnimationFrame(() => setTimeout(done, 30)))"
-# What is shown of a slide beyond its edges or over its foot, and how small it had to be made.
+# What is shown of a slide beyond its edges or over its foot, and how small it had to be made. On
+# paper a formula's empty space below its last line counts as height; a slide's padding is larger.
 OUTSIDE = """(slide) => {
   const box = slide.querySelector(".slide-fit").getBoundingClientRect();
   const scale = box.width / 1280;
@@ -36,7 +37,7 @@ OUTSIDE = """(slide) => {
       || at.top < box.top - 1 || at.bottom > box.bottom - 36 * scale;
   });
   const cut = shown.filter((one) => one.matches(".math-formula, .slide-body")
-    && (one.scrollWidth > one.clientWidth + 1 || one.scrollHeight > one.clientHeight + 8));
+    && (one.scrollWidth > one.clientWidth + 1 || one.scrollHeight > one.clientHeight + 24));
   return {
     id: slide.id,
     zoom: Number(body.style.zoom || 1),
