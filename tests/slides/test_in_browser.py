@@ -37,7 +37,7 @@ OUTSIDE = """(slide) => {
       || at.top < box.top - 1 || at.bottom > box.bottom - 36 * scale;
   });
   const cut = shown.filter((one) => one.matches(".math-formula, .slide-body")
-    && (one.scrollWidth > one.clientWidth + 1 || one.scrollHeight > one.clientHeight + 24));
+    && (one.scrollWidth > one.clientWidth + 4 || one.scrollHeight > one.clientHeight + 24));
   return {
     id: slide.id,
     zoom: Number(body.style.zoom || 1),
