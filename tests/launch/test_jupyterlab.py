@@ -46,11 +46,13 @@ CELLS = """() => {
   const { model } = window.jupyterapp.shell.currentWidget.content;
   return Array.from(model.cells, (cell) => cell.toJSON());
 }"""
-RUNNING = """() => {
+# At rest, and all cells have run or one has failed: the kernel is idle for a moment between cells.
+DONE = """() => {
   const { content, context } = window.jupyterapp.shell.currentWidget;
-  const busy = context.sessionContext.session?.kernel?.status !== "idle";
-  return busy || content.widgets.some((cell) => cell.promptNode?.textContent.includes("*"))
-    ? "running" : "done";
+  const cells = Array.from(content.model.cells).filter((cell) => cell.type === "code");
+  const failed = (cell) => cell.outputs.toJSON().some((one) => one.output_type === "error");
+  return context.sessionContext.session?.kernel?.status === "idle"
+    && (cells.every((cell) => cell.executionCount) || cells.some(failed));
 }"""
 
 
@@ -133,11 +135,7 @@ def run_all(page: Any) -> list[dict[str, Any]]:
     """Choose Run All Cells, and return the cells when the kernel has come to rest."""
     page.click(".lm-MenuBar-itemLabel:text-is('Run')")
     page.click(".lm-Menu-itemLabel:text-is('Run All Cells')")
-    page.wait_for_timeout(1000)
-    deadline = time.monotonic() + LIMIT / 1000
-    while page.evaluate(RUNNING) == "running":
-        assert time.monotonic() < deadline, "still running"
-        page.wait_for_timeout(500)
+    page.wait_for_function(DONE, timeout=LIMIT, polling=500)
     cells = page.evaluate(CELLS)
     return [cell for cell in cells if cell["cell_type"] == "code"]
 
