@@ -9,6 +9,7 @@
 #   COURSE=FOLDER     where `make assignments` puts the labs, and learners' work will lie
 #   SOLUTIONS=none    leave every solution out of the pages, and of all that is made of them
 #   NOTEBOOKS=PART    of `make notebooks`: only those whose path contains this
+#   PAPER=letter      the size of the PDF's paper, if not A4
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -19,6 +20,7 @@ COURSE ?= _build/assignments
 TORCH_INDEX ?=
 PORT ?= 8000
 EDITION ?= latest
+PAPER ?= a4
 
 ifeq ($(VENV),none)
 PY := $(PYTHON)
@@ -32,8 +34,9 @@ endif
 export PYTHONPATH := $(CURDIR)/src$(if $(PYTHONPATH),:$(PYTHONPATH))
 BOOK := $(PY) -m mathdl_book
 BUILD := $(BOOK) build --device $(DEVICE) --jobs $(JOBS)$(if $(SOLUTIONS), --solutions $(SOLUTIONS))
+PAPERS := $(PY) -m mathdl_book.paper
 
-.PHONY: help book test unit gates live site notebooks edition serve lab assignments permalinks bench lock clean needs
+.PHONY: help book test unit gates live site notebooks edition pdf epub offline serve lab assignments permalinks bench lock clean needs
 .DEFAULT_GOAL := help
 
 help:
@@ -44,6 +47,9 @@ help:
 	@echo 'make notebooks run every notebook as a reader gets it, on its own and in JupyterLab'
 	@echo 'make edition build the book as EDITION=latest, and put it into _build/editions beside others'
 	@echo 'make lighthouse measure four pages of it as a phone and a desktop would open them'
+	@echo 'make pdf     print the built book into _build/paper (PAPER=letter)'
+	@echo 'make epub    make an e-book of it, beside the PDF'
+	@echo 'make offline put both into the built site, with a link to them on every page'
 	@echo 'make serve   build, serve, and build again at every change (PORT=8000)'
 	@echo 'make lab     open the chapters in JupyterLab'
 	@echo 'make assignments the labs for nbgrader, solved, to fill in and tested, in COURSE=FOLDER'
@@ -83,6 +89,16 @@ edition: $(READY)
 # Node's programs are installed into _build on first use, as locked in tests/site.
 lighthouse: $(READY)
 	$(PY) tests/site/lighthouse.py
+
+# The whole book for paper and for readers of e-books, from the built pages, through Chromium.
+pdf: book
+	@$(PAPERS) pdf --size $(PAPER) --jobs $(JOBS)
+
+epub: book
+	@$(PAPERS) epub
+
+offline: pdf epub
+	@$(PAPERS) publish
 
 serve: $(READY)
 	@$(BOOK) serve --device $(DEVICE) --jobs $(JOBS) --port $(PORT)$(if $(SOLUTIONS), --solutions $(SOLUTIONS))
@@ -149,6 +165,6 @@ $(VENV)/.installed: requirements.txt pyproject.toml
 
 # With the Python at hand: say what it lacks, install nothing.
 needs:
-	@$(BOOK) needs --groups plots,referees,book$(if $(filter test unit gates live site notebooks lighthouse,$(MAKECMDGOALS)),$(COMMA)test)$(if $(filter lab,$(MAKECMDGOALS)),$(COMMA)lab)$(if $(filter assignments,$(MAKECMDGOALS)),$(COMMA)grading)
+	@$(BOOK) needs --groups plots,referees,book$(if $(filter test unit gates live site notebooks lighthouse,$(MAKECMDGOALS)),$(COMMA)test)$(if $(filter pdf epub offline,$(MAKECMDGOALS)),$(COMMA)paper)$(if $(filter lab,$(MAKECMDGOALS)),$(COMMA)lab)$(if $(filter assignments,$(MAKECMDGOALS)),$(COMMA)grading)
 
 COMMA := ,

@@ -83,7 +83,8 @@ def configure(app: Sphinx, config: Config) -> None:
 
 
 @cache
-def _git(root: Path, *arguments: str) -> str:
+def git(root: Path, *arguments: str) -> str:
+    """Return what git says in a folder, stripped; empty where it fails or there is none."""
     try:
         asked = subprocess.run(
             ["git", "-C", str(root), *arguments], capture_output=True, text=True, check=False
@@ -102,14 +103,14 @@ def last_changes(root: Path, _commit: str) -> dict[str, tuple[str, str]]:
     root : Path
         The book's folder. Empty if it is no checkout of its own with its history.
     """
-    top = _git(root, "rev-parse", "--show-toplevel")
+    top = git(root, "rev-parse", "--show-toplevel")
     if not top or Path(top).resolve() != root.resolve():
         return {}
-    if _git(root, "rev-parse", "--is-shallow-repository") == "true":
+    if git(root, "rev-parse", "--is-shallow-repository") == "true":
         return {}  # its only commit changed every file, as far as it knows
     found: dict[str, tuple[str, str]] = {}
     change = ("", "")
-    for line in _git(root, "log", "--format=%x00%H %cs", "--name-only", "--", "book").splitlines():
+    for line in git(root, "log", "--format=%x00%H %cs", "--name-only", "--", "book").splitlines():
         if line.startswith("\0"):
             commit, _, day = line[1:].partition(" ")
             change = (commit, day)
@@ -121,7 +122,7 @@ def last_changes(root: Path, _commit: str) -> dict[str, tuple[str, str]]:
 def last_change(app: Sphinx, docname: str) -> tuple[str, str] | None:
     """Return commit and day of a page's last change, None where that is not known."""
     root = Path(app.srcdir)
-    commit = _git(root, "rev-parse", "HEAD")
+    commit = git(root, "rev-parse", "HEAD")
     source = Path(app.env.doc2path(docname)).relative_to(root).as_posix()
     return last_changes(root, commit).get(source) if commit else None
 

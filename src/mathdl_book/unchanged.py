@@ -14,6 +14,7 @@ import subprocess
 import sys
 import sysconfig
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 MARK = "unchanged"
@@ -83,6 +84,23 @@ def forget(root: Path) -> None:
 def remember(root: Path, given: str) -> None:
     """Leave the mark: the build of these inputs was good."""
     (root / "_build" / MARK).write_text(f"{given} {outputs(root)}", encoding="utf-8")
+
+
+@contextmanager
+def added_to(root: Path) -> Iterator[None]:
+    """Keep the mark, if it holds, while something is added to what the last build has written.
+
+    Parameters
+    ----------
+    root : Path
+        The book's folder.
+    """
+    mark = root / "_build" / MARK
+    given, _, before = mark.read_text("utf-8").partition(" ") if mark.is_file() else ("", "", "")
+    good = bool(given) and before == outputs(root)
+    yield
+    if good:
+        remember(root, given)
 
 
 def _sources(root: Path) -> Iterator[Path]:
