@@ -61,8 +61,35 @@ function withCharacters(math) {
   }
 }
 
-/** KaTeX writes an operator made of others as a token that holds elements. @param {Element} math */
+/** @param {Element} element @returns {Element} the same, and all in it, as MathML */
+function asMathml(element) {
+  const other = document.createElementNS(MATHML, element.localName);
+  for (const { name, value } of element.attributes) other.setAttribute(name, value);
+  for (const kid of [...element.childNodes]) other.append(kid instanceof Element ? asMathml(kid) : kid);
+  return other;
+}
+
+/** A function's name and the sign that applies it are one base of an index. @param {Element} math */
+function withBases(math) {
+  for (const applied of math.querySelectorAll(":is(msub, msup, msubsup, munder, mover, munderover, mfrac) > mo")) {
+    const name = applied.previousElementSibling;
+    if (applied.textContent !== "\u2061" || !name) continue;
+    const row = document.createElementNS(MATHML, "mrow");
+    name.before(row);
+    row.append(name, applied);
+  }
+}
+
+/**
+ * KaTeX writes an operator made of others as a token that holds elements, and to a parser of HTML
+ * what stands in a token is HTML.
+ *
+ * @param {Element} math
+ */
 function withRows(math) {
+  for (const token of math.querySelectorAll(":is(mi, mn, mo, mtext):has(> *)")) {
+    for (const kid of [...token.children]) kid.replaceWith(asMathml(kid));
+  }
   for (const token of math.querySelectorAll(":is(mi, mn, mo, mtext):has(> *)")) {
     const row = document.createElementNS(MATHML, "mrow");
     row.append(...token.childNodes);
@@ -83,7 +110,8 @@ function withSpaces(math) {
     if (next && !/^[([{⟨∣∥|]/.test(next.textContent)) applied.setAttribute("rspace", "0.1667em");
     const name = applied.previousElementSibling;
     const before = name?.previousElementSibling;
-    if (!before || /^(mo|mspace)$/.test(before.localName)) continue;
+    const inRow = /^(math|mrow|mstyle|mtd|msqrt|mphantom|mpadded)$/.test(applied.parentElement.localName);
+    if (!inRow || !before || /^(mo|mspace)$/.test(before.localName)) continue;
     const space = document.createElementNS(MATHML, "mspace");
     space.setAttribute("width", "0.1667em");
     name.before(space);
@@ -116,6 +144,7 @@ export function onlyMathml(root) {
     const semantics = math.querySelector("semantics");
     semantics.replaceWith(semantics.firstElementChild);
     withRows(math);
+    withBases(math);
     withCharacters(math);
     withSpaces(math);
     withColumns(math);
