@@ -168,7 +168,7 @@ def sentences(paragraph: Tag) -> list[str]:
 
     Examples
     --------
-    >>> sentences(BeautifulSoup("<p>One <em>is</em>.\\nTwo.</p>", "html.parser").p)
+    >>> sentences(BeautifulSoup("<p>One <em>is</em>.\nTwo.</p>", "html.parser").p)
     ['One <em>is</em>.', 'Two.']
     """
     lines = [""]

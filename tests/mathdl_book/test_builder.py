@@ -266,4 +266,5 @@ def test_make_knows_what_it_offers():
     assert offered == {
         *("book", "test", "live", "site", "serve", "lab"),
         *("permalinks", "bench", "lock", "clean"),
+        *("edition", "lighthouse", "notebooks", "pdf", "epub", "offline", "assignments"),
     }

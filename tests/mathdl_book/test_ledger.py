@@ -111,7 +111,7 @@ def test_ledger_json_is_as_its_schema_says(sample_book) -> None:
     jsonschema.Draft202012Validator.check_schema(schema)
     jsonschema.validate(data, schema, cls=jsonschema.Draft202012Validator)
     assert data["totals"] | {"worst_error": None} == {
-        "pages": 8,
+        "pages": 9,
         "claims": 2,
         "claims_checked": 2,
         "checks": 6,
@@ -152,7 +152,7 @@ def test_the_ledger_page_links_claims_and_checks_both_ways(sample_book) -> None:
 
 def test_the_front_page_counts(sample_book) -> None:
     page = sample_book.page("index")
-    counts = "8 pages, 2 claims, all of them checked, by 6 checks; "
+    counts = "9 pages, 2 claims, all of them checked, by 6 checks; "
     assert f"{counts}the worst error of a derivative is" in page
 
 

@@ -115,5 +115,7 @@ def test_ci_goes_before_git_and_git_before_the_configuration(
 def test_the_configuration_serves_where_nothing_else_speaks(sample_book) -> None:
     page = sample_book.page("chapter")
     assert "https://github.com/mathematics-for-deep-learning/book/edit/main/book/chapter.md" in page
-    assert "mybinder.org/v2/gh/mathematics-for-deep-learning/book/main?urlpath=lab/tree" in page
+    assert (
+        "mybinder.org/v2/gh/mathematics-for-deep-learning/book/notebooks?urlpath=lab/tree" in page
+    )
     assert "github.com/mathematics-for-deep-learning/book" in sample_book.page("index")

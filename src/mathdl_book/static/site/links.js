@@ -161,7 +161,7 @@ async function start(box) {
     }
     result.value = url;
     open.hidden = !url;
-    open.href = url || "#";
+    Object.assign(open, { href: url || "#", target: "_blank", rel: "noopener" });
     for (const button of box.querySelectorAll("[data-copy]")) button.disabled = !url;
     const given = { id: wanted, to: to.value };
     if (editions.length) given.edition = edition.value;

@@ -24,6 +24,10 @@
     const box = slide?.querySelector(":scope > .slide-fit");
     if (!box) return;
     const body = box.querySelector(".slide-body");
+    // What an explorable draws over itself under a hand has the size of before.
+    for (const canvas of body.querySelectorAll(".explorable-moving")) {
+      canvas.style.cssText = "width: 0; height: 0";
+    }
     for (let zoom = from; zoom >= SMALLEST; zoom -= 0.05) {
       body.style.zoom = zoom.toFixed(2);
       if (fits(box)) return;
