@@ -11,7 +11,6 @@ from __future__ import annotations
 import html
 import json
 import re
-import subprocess
 from functools import cache
 from pathlib import Path
 from string import Template
@@ -25,6 +24,7 @@ from .catalogue import header, parts
 from .editions import LATEST
 from .pages import toc_docnames
 from .perpage import PerPage
+from .repository import git as ask_git
 from .solutions import left_out
 from .wording import line_of, text_of
 
@@ -82,16 +82,7 @@ def configure(app: Sphinx, config: Config) -> None:
     config.html_baseurl = base.rstrip("/") + "/" if base else ""
 
 
-@cache
-def git(root: Path, *arguments: str) -> str:
-    """Return what git says in a folder, stripped; empty where it fails or there is none."""
-    try:
-        asked = subprocess.run(
-            ["git", "-C", str(root), *arguments], capture_output=True, text=True, check=False
-        )
-    except OSError:  # no git here
-        return ""
-    return asked.stdout.strip() if asked.returncode == 0 else ""
+git = cache(ask_git)  # every page asks the same
 
 
 @cache

@@ -379,7 +379,7 @@ FORM = """\
 <option value="colab">open it in Colab</option>
 <option value="notebook">download the notebook, of a lab the one to fill in</option>
 </select></label>
-<label>Edition <select name="edition"></select></label>
+<label hidden>Edition <select name="edition"></select></label>
 <label class="linking-wide" hidden>Address of the JupyterHub
 <input type="text" inputmode="url" name="hub" placeholder="https://hub.example.edu"></label>
 <label class="linking-wide">Where the book is published
@@ -388,9 +388,9 @@ FORM = """\
 <p class="choose-form"><label class="linking-wide">The link
 <input type="text" class="linking-result" readonly></label></p>
 <p class="choose-tools">
-<button type="button" data-copy="link">Copy the link</button>
-<button type="button" data-copy="markdown">As Markdown</button>
-<button type="button" data-copy="html">As HTML</button>
+<button type="button" data-copy="link" disabled>Copy the link</button>
+<button type="button" data-copy="markdown" disabled>As Markdown</button>
+<button type="button" data-copy="html" disabled>As HTML</button>
 <a class="linking-open" hidden>Open it</a></p>
 <p class="choose-count" role="status"></p>
 </form>
@@ -398,6 +398,11 @@ FORM = """\
 <p class="linking-offline">The form needs a page that comes from a server, and a script.
 Without them: the address of a section is in the sign beside its heading, and the menu of its page
 has the links to its notebook.</p>
+<script>
+// Here, not in the form's module: what stands below must not move.
+document.querySelector(".linking").hidden = location.protocol === "file:";
+document.querySelector(".linking-offline").hidden = location.protocol !== "file:";
+</script>
 """
 
 

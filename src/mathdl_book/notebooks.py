@@ -11,7 +11,6 @@ import ast
 import functools
 import hashlib
 import os
-import subprocess
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +24,7 @@ from nbformat import NotebookNode, v4
 from mathdl_book import labs, markdown, solutions
 from mathdl_book.markdown import Writer, details, holds_cells, is_cell
 from mathdl_book.pages import Page
+from mathdl_book.repository import git
 from mathdl_book.running import tags
 
 if TYPE_CHECKING:
@@ -271,12 +271,7 @@ def commit_of(root: str) -> str:
     for name in ("GITHUB_SHA", "CI_COMMIT_SHA"):
         if os.environ.get(name):
             return os.environ[name]
-    command = ["git", "-C", root, "rev-parse", "HEAD"]
-    try:
-        found = subprocess.run(command, capture_output=True, text=True, check=False)
-    except OSError:
-        return ""
-    return found.stdout.strip() if found.returncode == 0 else ""
+    return git(Path(root), "rev-parse", "HEAD")
 
 
 def page_of(env: BuildEnvironment, docname: str) -> NotebookNode | None:

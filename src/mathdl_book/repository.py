@@ -68,6 +68,29 @@ def from_environment(environ: Mapping[str, str]) -> tuple[str, str] | None:
     return None
 
 
+def git(root: Path, *arguments: str) -> str:
+    """Return what git says in a folder, stripped; empty where it fails or there is none.
+
+    Parameters
+    ----------
+    root : Path
+        The folder.
+    *arguments : str
+        What to ask.
+    """
+    try:
+        asked = subprocess.run(
+            ["git", "-C", str(root), *arguments],
+            capture_output=True,
+            text=True,
+            check=False,
+            stdin=subprocess.DEVNULL,
+        )
+    except OSError:  # no git here
+        return ""
+    return asked.stdout.strip() if asked.returncode == 0 else ""
+
+
 def from_git(root: Path) -> tuple[str, str] | None:
     """Return address and branch of the git checkout, None if it has no remote on the web.
 
@@ -76,31 +99,17 @@ def from_git(root: Path) -> tuple[str, str] | None:
     root : Path
         Root of the book.
     """
-
-    def git(*arguments: str) -> str:
-        result = subprocess.run(
-            ["git", "-C", str(root), *arguments],
-            capture_output=True,
-            text=True,
-            check=False,
-            stdin=subprocess.DEVNULL,
-        )
-        return result.stdout.strip() if result.returncode == 0 else ""
-
-    try:
-        top = git("rev-parse", "--show-toplevel")
-        # A book inside a checkout of something else is not that checkout's.
-        if not top or Path(top).resolve() != root.resolve():
-            return None
-        branch = git("symbolic-ref", "--short", "HEAD")
-        remote = git("config", f"branch.{branch}.remote") if branch else ""
-        url = web_address(git("remote", "get-url", remote or "origin"))
-    except OSError:  # no git here
+    top = git(root, "rev-parse", "--show-toplevel")
+    # A book inside a checkout of something else is not that checkout's.
+    if not top or Path(top).resolve() != root.resolve():
         return None
+    branch = git(root, "symbolic-ref", "--short", "HEAD")
+    remote = git(root, "config", f"branch.{branch}.remote") if branch else ""
+    url = web_address(git(root, "remote", "get-url", remote or "origin"))
     if url is None:
         return None
     if not branch:  # a detached checkout: the remote's own default
-        branch = git("symbolic-ref", "--short", "refs/remotes/origin/HEAD").partition("/")[2]
+        branch = git(root, "symbolic-ref", "--short", "refs/remotes/origin/HEAD").partition("/")[2]
     return url, branch or "main"
 
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +10,7 @@ import pytest
 import yaml
 
 from browsing import Site, served
+from checkouts import git
 from mathdl_book import editions
 
 LONG = "A sentence that takes its place, so that one has to scroll to what follows it.\n\n" * 40
@@ -58,23 +57,6 @@ REDIRECTS = {
 }
 
 
-def run_git(folder: Path, *arguments: str, day: str = "2026-01-01") -> str:
-    """Run git as nobody in particular, on a given day."""
-    who = {
-        f"GIT_{one}_{key}": "a@b" for one in ("AUTHOR", "COMMITTER") for key in ("NAME", "EMAIL")
-    }
-    when = {f"GIT_{one}_DATE": f"{day}T12:00:00Z" for one in ("AUTHOR", "COMMITTER")}
-    done = subprocess.run(
-        ["git", *arguments],
-        cwd=folder,
-        env={**os.environ, **who, **when},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return done.stdout.strip()
-
-
 def built(book: Any, pages: dict[str, str], redirects: dict[str, str], name: str, day: str) -> Path:
     """Build the sample book with some pages as an edition; return its site."""
     toc = yaml.safe_load((book.root / "_toc.yml").read_text())
@@ -87,18 +69,12 @@ def built(book: Any, pages: dict[str, str], redirects: dict[str, str], name: str
     for page, text in pages.items():
         (book.root / "book" / f"{page}.md").write_text(text)
     (book.root / "book" / "permalinks.yml").write_text(yaml.safe_dump({"redirects": redirects}))
-    run_git(book.root, "init", "--quiet")
-    run_git(book.root, "add", "book")
-    run_git(book.root, "commit", "--quiet", "-m", name, day=day)
+    git(book.root, "init", "--quiet")
+    git(book.root, "add", "book")
+    git(book.root, "commit", "--quiet", "-m", name, day=day)
     result = book.build({editions.VARIABLE: name})
     assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
     return book.html
-
-
-@pytest.fixture(scope="session")
-def git() -> Callable[..., str]:
-    """`run_git`, for tests."""
-    return run_git
 
 
 @pytest.fixture(scope="session")

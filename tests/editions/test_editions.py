@@ -14,6 +14,7 @@ from typing import Any
 import jsonschema
 import pytest
 
+from checkouts import git
 from mathdl_book import editions
 
 ROOT = Path(__file__).parents[2]
@@ -142,7 +143,7 @@ def test_the_schema_refuses() -> None:
 
 
 @pytest.fixture
-def checkout(git: Any, tmp_path: Path) -> Path:
+def checkout(tmp_path: Path) -> Path:
     """A checkout with a remote."""
     git(tmp_path, "init", "--quiet", "--bare", "remote")
     git(tmp_path, "init", "--quiet", "-b", "main", "checkout")
@@ -155,7 +156,7 @@ def checkout(git: Any, tmp_path: Path) -> Path:
     return folder
 
 
-def published(git: Any, checkout: Path, into: Path) -> Path:
+def published(checkout: Path, into: Path) -> Path:
     """Return what the branch holds."""
     git(checkout, "fetch", "--quiet", "origin", "+gh-pages:refs/seen")
     into.mkdir()
@@ -166,7 +167,7 @@ def published(git: Any, checkout: Path, into: Path) -> Path:
     return into
 
 
-def test_older_editions_stay_in_the_branch(git: Any, checkout: Path, tmp_path: Path) -> None:
+def test_older_editions_stay_in_the_branch(checkout: Path, tmp_path: Path) -> None:
     for name, date in (
         ("2026.1", "2026-02-01"),
         ("latest", "2026-03-01"),
@@ -174,7 +175,7 @@ def test_older_editions_stay_in_the_branch(git: Any, checkout: Path, tmp_path: P
     ):
         site = edition(tmp_path, name, date, f"of-{date}")
         editions.publish(site, checkout)
-    seen = published(git, checkout, tmp_path / "seen")
+    seen = published(checkout, tmp_path / "seen")
     assert [one["name"] for one in listed(seen)] == ["latest", "2026.1"]
     assert (seen / "2026.1/book/of-2026-02-01.html").is_file()
     assert [path.name for path in (seen / "latest/book").iterdir()] == ["of-2026-03-02.html"]
@@ -186,7 +187,7 @@ def test_older_editions_stay_in_the_branch(git: Any, checkout: Path, tmp_path: P
 
 
 def test_two_jobs_at_once_lose_nothing(
-    git: Any, checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     editions.publish(edition(tmp_path, "2026.1", "2026-02-01"), checkout)
     first, second = (edition(tmp_path, n, "2026-03-01") for n in ("latest", "2026.2"))
@@ -199,13 +200,13 @@ def test_two_jobs_at_once_lose_nothing(
 
     monkeypatch.setattr(editions, "assemble", slow)
     editions.publish(first, checkout)
-    seen = published(git, checkout, tmp_path / "seen")
+    seen = published(checkout, tmp_path / "seen")
     assert [one["name"] for one in listed(seen)] == ["latest", "2026.2", "2026.1"]
     assert all((seen / one["url"] / "book/a.html").is_file() for one in listed(seen))
 
 
 def test_a_remote_that_cannot_be_read_is_not_taken_for_an_empty_one(
-    git: Any, checkout: Path, tmp_path: Path
+    checkout: Path, tmp_path: Path
 ) -> None:
     git(checkout, "remote", "set-url", "origin", str(tmp_path / "nowhere"))
     with pytest.raises(RuntimeError, match="ls-remote"):

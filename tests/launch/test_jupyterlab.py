@@ -22,6 +22,7 @@ from urllib.parse import parse_qs, urlsplit
 import nbformat
 import pytest
 
+from checkouts import NOBODY, git
 from mathdl_book.launch import Place, binder_link, hub_link
 
 ROOT = Path(__file__).parents[2]
@@ -202,18 +203,12 @@ def test_a_hubs_link_fetches_opens_and_keeps_what_was_written(
 ) -> None:
     """nbgitpuller gets the link as a hub forwards it, from a repository on this machine."""
 
-    def git(*arguments: str, folder: Path = tmp_path) -> None:
-        who = ["-c", "user.name=a", "-c", "user.email=a@example.org"]
-        subprocess.run(["git", *who, *arguments], cwd=folder, check=True, capture_output=True)
-
-    git("init", "-q", "--bare", "someone/book")
-    git("clone", "-q", "someone/book", "clone")
+    git(tmp_path, "init", "-q", "--bare", "someone/book")
+    git(tmp_path, "clone", "-q", "someone/book", "clone")
     content = tmp_path / "content"
     shutil.copytree(tree / "notebooks" / "linear-algebra", content / "notebooks" / "linear-algebra")
     publish = [PUBLISH, content, "notebooks", "made"]
-    who = {"GIT_AUTHOR_NAME": "a", "GIT_AUTHOR_EMAIL": "a@example.org"}
-    who |= {"GIT_COMMITTER_NAME": "a", "GIT_COMMITTER_EMAIL": "a@example.org"}
-    subprocess.run(publish, cwd=tmp_path / "clone", env=os.environ | who, check=True)
+    subprocess.run(publish, cwd=tmp_path / "clone", env=os.environ | NOBODY, check=True)
     place = Place(f"file://{tmp_path}/someone/book")
     made = f"notebooks/{TORCH}.ipynb"
     link = hub_link(place, made, "https://hub.example.org")
@@ -224,7 +219,7 @@ def test_a_hubs_link_fetches_opens_and_keeps_what_was_written(
     notebook.cells[-1].source += "\n# mine"
     mine.write_text(nbformat.writes(notebook) + "\n", encoding="utf-8")
     (content / "notebooks" / "new.ipynb").write_bytes((content / made).read_bytes())
-    subprocess.run(publish, cwd=tmp_path / "clone", env=os.environ | who, check=True)
+    subprocess.run(publish, cwd=tmp_path / "clone", env=os.environ | NOBODY, check=True)
     lab(path, f"{place.folder}/{made}")
     assert (started[1] / place.folder / "notebooks" / "new.ipynb").is_file()
     assert "# mine" in mine.read_text(encoding="utf-8")

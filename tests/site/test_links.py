@@ -18,6 +18,7 @@ pytestmark = pytest.mark.skipif("MATHDL_SITE" in os.environ, reason="looks at th
 AXE = (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text(encoding="utf-8")
 PLACE = Place("https://github.com/mathematics-for-deep-learning/book")
 STEP = "step-sample-backward"
+LISTED = ".linking [name=id] option"
 PAGE = "book/labs/lab-0-sample"
 NOTEBOOK = f"notebooks/{PAGE.removeprefix('book/')}.ipynb"
 
@@ -30,7 +31,7 @@ def link(page) -> str:
 def form(visit):
     def opened(query: str = "", **given):
         visited = visit(f"book/links.html{query}", **given)
-        visited.page.wait_for_selector(".linking")
+        visited.page.wait_for_selector(LISTED, state="attached")
         return visited
 
     return opened
@@ -89,7 +90,7 @@ def test_the_state_is_in_the_address(form, site):
         "site": "https://book.example.edu/dl",
     }
     page.reload()
-    page.wait_for_selector(".linking")
+    page.wait_for_selector(LISTED, state="attached")
     assert link(page) == wanted
     assert page.input_value(".linking [name=id]") == STEP
     page.select_option("[name=to]", "read")
@@ -108,7 +109,7 @@ def test_a_page_without_code_can_only_be_read(form, site):
         }"""
     )
     page.goto(f"{site}/book/links.html?id={plain}&to=binder")
-    page.wait_for_selector(".linking")
+    page.wait_for_selector(LISTED, state="attached")
     assert link(page) == "" and "no code" in page.inner_text(".linking-wrong")
     page.select_option("[name=to]", "read")
     assert link(page).endswith(f"#{plain}")
@@ -159,7 +160,7 @@ def editions(html: Path, tmp_path: Path):
 def test_an_edition_has_its_own_pages_and_notebooks(visit, editions: str):
     opened = visit(f"{editions}/latest/book/links.html?id=ex-sample-code&to=read")
     page = opened.page
-    page.wait_for_selector(".linking")
+    page.wait_for_selector(LISTED, state="attached")
     assert page.locator("[name=edition] option").all_inner_texts() == ["Latest", "Edition 2026.1"]
     assert link(page) == f"{editions}/latest/book/chapter.html#ex-sample-code"
     page.select_option("[name=edition]", "2026.1")
@@ -171,11 +172,11 @@ def test_an_edition_has_its_own_pages_and_notebooks(visit, editions: str):
     )
     assert "edition=2026.1" in page.url
     page.reload()
-    page.wait_for_selector(".linking")
+    page.wait_for_selector(LISTED, state="attached")
     assert page.input_value("[name=edition]") == "2026.1"
     # What another edition has and this one has not is not linked to.
     page.goto(f"{editions}/latest/book/links.html?id={STEP}&to=read&edition=2026.1")
-    page.wait_for_selector(".linking")
+    page.wait_for_selector(LISTED, state="attached")
     assert link(page) == "" and "does not have it" in page.inner_text(".linking-wrong")
     page.select_option("[name=edition]", "latest")
     page.wait_for_function("document.querySelector('.linking-result').value.includes('/latest/')")

@@ -177,8 +177,7 @@ def test_a_page_is_light_and_still(name, visit, html):
     total = sum(sent(one, html) for one in asked)
     assert len(asked) <= REQUESTS, sorted(asked)
     assert total <= CAP, f"{total:,} bytes"
-    # The form that builds links comes with its script, and moves what stands below it.
-    assert shift <= (0.1 if name.endswith("links.html") else 0.02)
+    assert shift <= 0.02
 
 
 LAST = "[...document.querySelectorAll('article section[id]')].at(-1).id"

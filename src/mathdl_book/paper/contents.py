@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from mathdl_book.found import git
+from mathdl_book.repository import git
 
 PREFACE = "Preface"
 

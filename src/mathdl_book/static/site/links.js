@@ -202,8 +202,6 @@ async function start(box) {
     }
   });
   await change();
-  box.hidden = false;
-  document.querySelector(".linking-offline").hidden = true;
 }
 
 const box = document.querySelector(".linking");
