@@ -103,7 +103,7 @@ class Formulas:
         """Return about how many characters some text shows, formulas included."""
         shown = len(MARK.sub("", text))
         for mark in MARK.findall(text):
-            visible = self.taken[int(mark)].partition('class="katex-html"')[2]
+            visible = self.taken[int(mark)].partition('class="katex-html')[2].partition(">")[2]
             shown += len(re.sub(r"<[^>]*>|&\w+;|\s|\u200b", "", visible))
         return shown
 

@@ -31,8 +31,7 @@ if TYPE_CHECKING:
     from sphinx.writers.html5 import HTML5Translator
 
 STATIC = Path(__file__).parent / "static"
-KATEX = STATIC / "node" / "katex.min.js"
-SERVER = STATIC / "node" / "typeset.js"
+NODE = STATIC / "node"
 # Bytes after which the file of formulas is thinned to those that this build used.
 CACHE_LIMIT = 64 << 20
 
@@ -147,7 +146,9 @@ class Typesetter:
         self._process: subprocess.Popen[str] | None = None
         self._owner = 0
         self._used: set[str] = set()
-        engine = hashlib.sha256(KATEX.read_bytes() + SERVER.read_bytes())
+        engine = hashlib.sha256()
+        for script in sorted(NODE.glob("*.js")):
+            engine.update(script.read_bytes())
         engine.update(json.dumps(macros, sort_keys=True).encode())
         self._engine = engine.hexdigest()
         self._known = self._read()
@@ -204,7 +205,7 @@ class Typesetter:
         # After a fork the pipes are shared with the parent: a child starts a Node of its own.
         if self._process is None or self._owner != os.getpid():
             self._process = subprocess.Popen(
-                [node_binary(), str(SERVER)],
+                [node_binary(), str(NODE / "typeset.js")],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 encoding="utf-8",

@@ -2,14 +2,15 @@
 // First line: {"macros": {...}}. Then {"tex": "...", "display": bool} -> {"html"} or {"error"}.
 "use strict";
 const readline = require("node:readline");
-const katex = require("./katex.min.js");
+const { ParseError } = require("./katex.min.js");
+const { render } = require("./slim.js");
 
 let macros = null;
 
 function typeset({ tex, display }) {
   const complaints = [];
   try {
-    const html = katex.renderToString(tex, {
+    const html = render(tex, {
       displayMode: display,
       output: "htmlAndMathml",
       throwOnError: true,
@@ -25,7 +26,7 @@ function typeset({ tex, display }) {
     });
     return complaints.length ? { error: complaints.join("; ") } : { html };
   } catch (error) {
-    if (!(error instanceof katex.ParseError)) throw error;
+    if (!(error instanceof ParseError)) throw error;
     const at = error.position === undefined ? "" : ` at position ${error.position}`;
     return { error: `${error.rawMessage}${at}` };
   }
