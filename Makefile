@@ -68,7 +68,7 @@ test: unit gates
 unit: $(READY)
 	$(PY) -m ruff check src tests benchmarks
 	$(PY) -m ruff format --check src tests benchmarks
-	OMP_NUM_THREADS=1 $(PY) -m pytest -q -n auto --ignore=tests/gates
+	OMP_NUM_THREADS=1 $(PY) -m pytest -q -n auto --dist worksteal --ignore=tests/gates
 
 gates: unit
 	OMP_NUM_THREADS=1 $(PY) -m pytest -q -n auto tests/gates

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -46,6 +47,9 @@ def setup(app: Sphinx) -> dict[str, Any]:
     """Register every module of the machinery with Sphinx."""
     for name in MODULES:
         import_module(f"{__name__}.{name}").setup(app)
+    # Pages are written again when what writes them has changed.
+    machinery = import_module(f"{__name__}.assets").version_of(Path(__file__).parent)
+    app.add_config_value("mathdl_machinery", machinery, "html")
     return {
         "version": "1",
         "env_version": 11,  # to be raised when what is kept of a page read changes

@@ -376,10 +376,10 @@ def write_stylesheet(app: Sphinx, exception: Exception | None) -> None:
 
 
 def version_of(folder: Path) -> str:
-    """Return a short digest of all files below a folder."""
+    """Return a short digest of all files below a folder, but for what Python compiles of them."""
     seen = hashlib.sha256()
     for path in sorted(folder.rglob("*")):
-        if path.is_file():
+        if path.is_file() and path.suffix != ".pyc":
             seen.update(path.read_bytes())
     return seen.hexdigest()[:8]
 

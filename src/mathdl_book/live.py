@@ -30,7 +30,11 @@ if TYPE_CHECKING:
 STATIC = Path(__file__).parent / "static" / "live"
 STYLE, STARTER = "live/live.css", "live/start.js"
 # What a cell needs that no browser has, by the tag that says so.
-ELSEWHERE = {"tag_torch": "PyTorch", "tag_scipy": "SciPy or scikit-learn"}
+ELSEWHERE = {
+    "tag_torch": "PyTorch",
+    "tag_scipy": "SciPy or scikit-learn",
+    "tag_traps": "the processor’s floating-point exceptions",
+}
 
 logger = logging.getLogger(__name__)
 

@@ -21,9 +21,12 @@ from typing import Any
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "tests"))  # run as a script
+from playwright.sync_api import Error  # noqa: E402
+
 from browsing import launched, served  # noqa: E402
 from mathdl_book import pyodide  # noqa: E402
 
+START = 120_000  # milliseconds in which a page has to begin
 CELL_LIMIT = 240  # seconds without news after which a page is given up
 NUMBER = re.compile(r"(?<![\w.])[-+−]?(?:\d[\d,]*\.?\d*|\.\d+)(?:[eE][-+]?\d+)?(?![\w])")
 CLOSE, NOISE = 1e-6, 1e-9
@@ -209,7 +212,7 @@ def run_page(address: str, page: str) -> tuple[str, list[dict[str, Any]], float]
         )
         tab.evaluate("() => document.querySelectorAll('details').forEach(d => { d.open = true })")
         tab.locator(".live-bar[data-cell]").last.locator(".live-run").click()
-        tab.wait_for_selector("div.cell[data-live]", state="attached")
+        tab.wait_for_selector("div.cell[data-live]", state="attached", timeout=START)
         last, since = None, time.monotonic()
         while tab.locator("[data-live=waiting], [data-live=running]").count():
             now = tab.evaluate(
@@ -248,8 +251,14 @@ def compare(html: Path, pages: list[str], store: Path, jobs: int) -> int:
             jobs, mp_context=multiprocessing.get_context("spawn"), initializer=_start
         ) as pool,
     ):
-        for future in as_completed([pool.submit(run_page, site.url, page) for page in waiting]):
-            page, cells, seconds = future.result()
+        runs = {pool.submit(run_page, site.url, page): page for page in waiting}
+        for future in as_completed(runs):
+            try:
+                page, cells, seconds = future.result()
+            except Error as error:
+                print(f"{runs[future]}: it could not be run: {error}")
+                failing += 1
+                continue
             # A cell that is not shown, below all that are, is never run.
             ours = [
                 cell

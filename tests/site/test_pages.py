@@ -200,6 +200,17 @@ def test_a_link_into_a_long_page_is_exact_and_nothing_moves(visit, html):
     assert abs(page.evaluate(PLACE, last) - loaded) <= 2
 
 
+@pytest.mark.parametrize("width", [1350, 412])
+def test_a_page_knows_how_long_it_will_be(visit, html, width):
+    name = max(names(), key=lambda name: (html / name).stat().st_size * name.startswith("book/"))
+    page = visit(name, width=width).page
+    high = "document.documentElement.scrollHeight"
+    expected = page.evaluate(high)
+    page.evaluate(WHOLE)
+    whole = page.evaluate(high)
+    assert whole > 3000 and abs(expected / whole - 1) < 0.2
+
+
 def test_words_that_are_not_laid_out_yet_can_be_found_on_the_page(visit, html):
     name = max(names(), key=lambda name: (html / name).stat().st_size * name.startswith("book/"))
     page = visit(name).page

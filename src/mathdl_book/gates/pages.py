@@ -24,6 +24,7 @@ MAX_COLUMNS = 80
 TAGS = {
     "torch",
     "scipy",
+    "traps",
     "chaotic",
     "timing",
     "solution",

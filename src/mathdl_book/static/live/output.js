@@ -1,6 +1,7 @@
 /* What a cell that has run shows: text, figures, HTML, the badges of checks, errors. */
 
 const CHECK = "application/vnd.mathdl.check+json";
+const EXPLORABLE = "application/vnd.mathdl.explorable+json";
 const SUPERSCRIPT = "⁰¹²³⁴⁵⁶⁷⁸⁹";
 
 /** Makes an element with a class and a text. */
@@ -92,6 +93,7 @@ export class Output {
   /** Adds what the cell shows: the richest of the kinds that it comes in. */
   display(bundle) {
     this.last = null;
+    if (bundle[EXPLORABLE]) return; // the page's own figure shows it
     const picture = ["image/svg+xml", "image/png"].find((type) => type in bundle);
     if (bundle[CHECK]) this.box.append(badge(bundle[CHECK]));
     else if (picture) {
