@@ -79,7 +79,7 @@ live: book
 
 # Every page and every slide of the built book in Chromium: for everyone, quiet, narrow, light.
 site: $(READY)
-	OMP_NUM_THREADS=1 MATHDL_SITE=_build/html $(PY) -m pytest -q -n auto tests/site tests/slides
+	OMP_NUM_THREADS=1 MATHDL_SITE=_build/html $(PY) -m pytest -q -n auto --dist worksteal tests/site tests/slides
 
 # As a host serves it: http://localhost:8000/ after `python -m http.server -d _build/editions`.
 edition: $(READY)
