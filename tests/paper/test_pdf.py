@@ -286,6 +286,14 @@ def test_a_link_that_leads_nowhere_is_refused(a_copy, printed_root, making):
     assert "lead nowhere" in made.stderr and "#gone-eq-sample-" in made.stderr
 
 
+def test_each_name_of_a_heading_is_a_place(a_copy, printed_root, making):
+    names = (
+        '<p><a href="#one-name">one</a></p><span id="one-name"></span><span id="other"></span><h2>'
+    )
+    made = making(spoiled(a_copy, printed_root, "<h2>", names), "pdf")
+    assert made.returncode == 0, made.stderr
+
+
 def test_what_is_wider_than_the_paper_is_refused(a_copy, printed_root, making):
     wide = '<p style="white-space:nowrap;width:200mm">so wide</p><h2>'
     made = making(spoiled(a_copy, printed_root, "<h2>", wide), "pdf")

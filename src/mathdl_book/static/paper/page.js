@@ -85,7 +85,8 @@ function cleared(article) {
     sheets.removeAttribute("id");
     sheets.querySelector("h1").prepend(name);
   }
-  for (const name of all(article, "section > span[id]:empty")) {
+  // The last first: where there are several, each comes to stand before the heading.
+  for (const name of all(article, "section > span[id]:empty").reverse()) {
     // Between two headings it would be a line on which a page may end.
     const heading = name.nextElementSibling;
     if (/^h[1-6]$/.test(heading?.localName ?? "")) heading.prepend(name);
