@@ -122,10 +122,19 @@ def run_in_pyodide(folder: Path, chosen: list[str]) -> subprocess.CompletedProce
     )
 
 
-def test_the_library_passes_its_tests_in_pyodide(tmp_path):
-    run = run_in_pyodide(tmp_path, ["/tests/mathdl", "--pyargs", "mathdl"])
+# The longest file by itself, so that it can run beside the others.
+LONGEST = "/tests/mathdl/test_bugs_optimizers.py"
+
+
+@pytest.mark.parametrize(
+    "chosen",
+    [["/tests/mathdl", "--pyargs", "mathdl", f"--ignore={LONGEST}"], [LONGEST]],
+    ids=["all-others", "planted-bugs"],
+)
+def test_the_library_passes_its_tests_in_pyodide(tmp_path, chosen):
+    run = run_in_pyodide(tmp_path, chosen)
     found = re.search(r"COUNTS (.*)", run.stdout)
     assert found and run.returncode == 0, (run.stdout + run.stderr)[-6000:]
     counts, reasons = json.loads(found[1])
     print(f"in Pyodide: {counts}; skipped: {reasons}")
-    assert counts["passed"] > 100
+    assert counts["passed"] > 80
