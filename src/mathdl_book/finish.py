@@ -172,7 +172,8 @@ def with_heights(body: str) -> str:
         elif tag[1] and depth == 1:
             count += 1
             if count > 1:
-                usual = f' style="--usual:{height_of(body[start : tag.start()])}px"'
+                text = body[body.index(">", start) + 1 : tag.start()]
+                usual = f' style="--usual:{height_of(text)}px"'
                 parts += [body[done:start], usual]
                 done = start
     return "".join([*parts, body[done:]])
