@@ -257,7 +257,7 @@ def compare(html: Path, pages: list[str], store: Path, jobs: int) -> int:
                 page, cells, seconds = future.result()
             except Error as error:
                 print(f"{runs[future]}: it could not be run: {error}")
-                failing += 1
+                count, failing = count + 1, failing + 1
                 continue
             # A cell that is not shown, below all that are, is never run.
             ours = [

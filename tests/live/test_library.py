@@ -127,14 +127,14 @@ LONGEST = "/tests/mathdl/test_bugs_optimizers.py"
 
 
 @pytest.mark.parametrize(
-    "chosen",
-    [["/tests/mathdl", "--pyargs", "mathdl", f"--ignore={LONGEST}"], [LONGEST]],
+    ("chosen", "least"),
+    [(["/tests/mathdl", "--pyargs", "mathdl", f"--ignore={LONGEST}"], 100), ([LONGEST], 80)],
     ids=["all-others", "planted-bugs"],
 )
-def test_the_library_passes_its_tests_in_pyodide(tmp_path, chosen):
+def test_the_library_passes_its_tests_in_pyodide(tmp_path, chosen, least):
     run = run_in_pyodide(tmp_path, chosen)
     found = re.search(r"COUNTS (.*)", run.stdout)
     assert found and run.returncode == 0, (run.stdout + run.stderr)[-6000:]
     counts, reasons = json.loads(found[1])
     print(f"in Pyodide: {counts}; skipped: {reasons}")
-    assert counts["passed"] > 80
+    assert counts["passed"] > least
