@@ -6,7 +6,9 @@ import contextlib
 import math
 import multiprocessing
 import os
+import signal
 from collections.abc import Callable, Collection
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
@@ -39,6 +41,13 @@ def spread(function: Callable[[Item], Result], items: Collection[Item]) -> list[
     items : collection
         What to apply it to.
 
+    Raises
+    ------
+    Exception
+        What the function raised first, by the items' order.
+    BrokenProcessPool
+        If a process was killed.
+
     Examples
     --------
     >>> spread(abs, [-1, 2, -3])
@@ -47,5 +56,11 @@ def spread(function: Callable[[Item], Result], items: Collection[Item]) -> list[
     processes = min(cores(), len(items))
     if processes < 2 or "fork" not in multiprocessing.get_all_start_methods():
         return [function(item) for item in items]
-    with multiprocessing.get_context("fork").Pool(processes) as pool:
-        return pool.map(function, items, chunksize=1)
+    fork = multiprocessing.get_context("fork")
+    with ProcessPoolExecutor(processes, fork, initializer=_end_at_once) as pool:
+        return list(pool.map(function, items))
+
+
+def _end_at_once() -> None:
+    # The build's own handler, which a fork inherits, is never called while a lock is waited for.
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
