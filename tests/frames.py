@@ -126,16 +126,25 @@ def dragged(browser: Any, page: Any, grip: Any, steps: int = 40) -> list[float]:
     x, y, slider = hold(page, grip)
     right = 1 if x < page.viewport_size["width"] / 2 else -1
 
+    # Playwright's own mouse has the page run scripts of its own with each movement.
+    hand = page.context.new_cdp_session(page)
+
+    def mouse(kind: str, x: float, y: float) -> None:
+        pressed = {"button": "left", "buttons": 0 if kind == "mouseReleased" else 1}
+        hand.send(
+            "Input.dispatchMouseEvent", {"type": kind, "x": x, "y": y, "clickCount": 1, **pressed}
+        )
+
     def drag() -> None:
-        page.mouse.move(x, y)
-        page.mouse.down()
+        mouse("mousePressed", x, y)
         for k in range(steps):
             swing = 12 - abs(k % 24 - 12)
-            page.mouse.move(x + right * 4 * swing, y if slider else y - 2 * swing)
+            mouse("mouseMoved", x + right * 4 * swing, y if slider else y - 2 * swing)
             time.sleep(0.02)
 
     events = recorded(browser, page, drag)
-    page.mouse.up()
+    mouse("mouseReleased", x, y)
+    hand.detach()
     return frames(events)[3:]
 
 

@@ -46,12 +46,25 @@ async function fetchJson(url) {
 
 /** The later call wins; the earlier one never happens. Without milliseconds each call gives its own. */
 function debounce(action, milliseconds) {
-  let timer = 0;
-  const later = (given) => {
-    clearTimeout(timer);
-    timer = setTimeout(action, milliseconds ?? given, given);
+  let [timer, rings, due, last] = [0, 0, 0];
+  const ring = () => {
+    const left = due - performance.now();
+    timer = left > 1 ? setTimeout(ring, left) : 0;
+    if (!timer) action(last);
   };
-  later.cancel = () => clearTimeout(timer);
+  const later = (given) => {
+    due = performance.now() + (milliseconds ?? given);
+    last = given;
+    // A timer that rings too early is set again then: in most frames none is set.
+    if (timer && rings <= due) return;
+    clearTimeout(timer);
+    rings = due;
+    timer = setTimeout(ring, due - performance.now());
+  };
+  later.cancel = () => {
+    clearTimeout(timer);
+    timer = 0;
+  };
   return later;
 }
 
@@ -67,10 +80,11 @@ class Explorable {
     this.values = new Map(
       [...root.querySelectorAll("[data-value]")].map((field) => [field.dataset.value, field]),
     );
-    /** @type {Map<string, HTMLInputElement | HTMLSelectElement>} */
-    this.inputs = new Map(
-      [...this.form.elements].filter((input) => input.name).map((input) => [input.name, input]),
+    /** @type {Map<string, Control>} */
+    this.controls = new Map(
+      [...this.form.elements].filter(({ name }) => name).map((input) => [input.name, control(input)]),
     );
+    this.sliders = [...this.controls.values()].filter(({ input }) => input.type === "range");
     this.g = this.canvas.getContext("2d");
     this.moving = new Moving(this.stage);
     /** @type {ReturnType<typeof handle>[]} */
@@ -81,9 +95,10 @@ class Explorable {
     this.playing = null;
     /** @type {State} */
     this.initial = {};
-    for (const [name, input] of this.inputs) this.initial[name] = initial(input);
+    for (const [name, control] of this.controls) this.initial[name] = initial(control);
     this.state = {};
-    for (const [name, input] of this.inputs) this.state[name] = read(input);
+    for (const [name, control] of this.controls) this.state[name] = read(control);
+    this.put = { ...this.state };
     this.say = debounce((sentence) => this.write(sentence), 350);
     this.rest = debounce(() => this.settle());
     this.save = debounce(() => {
@@ -114,17 +129,17 @@ class Explorable {
     const { form } = this;
     form.addEventListener("input", ({ target }) => {
       this.stop();
-      this.change({ [target.name]: read(target) });
+      this.put[target.name] = read(this.controls.get(target.name));
+      this.change({ [target.name]: this.put[target.name] });
     });
     form.addEventListener("submit", (event) => event.preventDefault());
     form.addEventListener("reset", (event) => {
       event.preventDefault();
       this.show("");
     });
-    for (const input of this.inputs.values()) {
-      if (input.type !== "range") continue;
-      slidable(input.parentElement, input, (value) => {
-        this.change({ [input.name]: natural(input, value) });
+    for (const control of this.sliders) {
+      slidable(control.input.parentElement, control, (value) => {
+        this.change({ [control.name]: natural(control, value) });
       });
     }
     const take = ({ target }) => {
@@ -204,11 +219,11 @@ class Explorable {
     for (const [name, text] of Object.entries(this.report.values ?? {})) {
       tell(this.values.get(name), text);
     }
-    for (const [name, input] of this.inputs) {
-      if (input.type !== "range") continue;
-      tell(input.nextElementSibling, this.textOf(name));
-      const value = this.state[name];
-      if (read(input) !== value) sliders.push([input, shareOf(input, onScale(input, value))]);
+    for (const control of this.sliders) {
+      tell(control.output, this.textOf(control));
+      const value = this.state[control.name];
+      if (this.put[control.name] === value) continue;
+      sliders.push([control.input, shareOf(control, onScale(control, value))]);
     }
     return [texts, sliders];
   }
@@ -238,26 +253,27 @@ class Explorable {
   /** Changes the state. @param {State} changes */
   change(changes) {
     for (const [name, value] of Object.entries(changes)) {
-      const input = this.inputs.get(name);
-      if (input) this.state[name] = fit(input, value, this.state[name]);
+      const control = this.controls.get(name);
+      if (control) this.state[name] = fit(control, value, this.state[name]);
     }
     this.request();
   }
 
-  textOf(name) {
+  textOf({ name, look }) {
     const format = this.view.format?.[name];
     const value = this.state[name];
-    return format ? format(value, this.state) : formatControl(value, this.inputs.get(name).dataset);
+    return format ? format(value, this.state) : formatControl(value, look);
   }
 
   /** Has the controls show the state, and the link name it. */
   showControls() {
-    for (const [name, input] of this.inputs) {
-      put(input, this.state[name]);
-      if (input.type !== "range") continue;
-      input.style.setProperty("--x-at", shareOf(input, input.value).toFixed(4));
-      const text = this.textOf(name);
-      this.tell(input.nextElementSibling, text);
+    for (const [name, control] of this.controls) put(control, this.state[name]);
+    this.put = { ...this.state };
+    for (const control of this.sliders) {
+      const { input, output } = control;
+      input.style.setProperty("--x-at", shareOf(control, input.value).toFixed(4));
+      const text = this.textOf(control);
+      this.tell(output, text);
       input.setAttribute("aria-valuetext", text);
     }
     const hash = `#${this.address()}`;
@@ -302,17 +318,17 @@ class Explorable {
   /** Runs a control from where it is to its end; with reduced motion it jumps there. */
   play(button) {
     if (this.playing) return this.stop();
-    const input = this.inputs.get(button.dataset.range);
-    const [low, high] = [Number(input.min), Number(input.max)];
-    if (calm.matches) return this.change({ [input.name]: natural(input, high) });
+    const control = this.controls.get(button.dataset.range);
+    const { input, name, low, high, step: grain } = control;
+    if (calm.matches) return this.change({ [name]: natural(control, high) });
     let value = Number(input.value) >= high ? low : Number(input.value);
     let before = performance.now();
     const label = button.textContent;
     const step = (now) => {
       value += ((high - low) * (now - before)) / (1000 * button.dataset.seconds);
       before = now;
-      const steps = Math.round((Math.min(value, high) - low) / input.step);
-      this.change({ [input.name]: natural(input, +(low + steps * input.step).toPrecision(9)) });
+      const steps = Math.round((Math.min(value, high) - low) / grain);
+      this.change({ [name]: natural(control, +(low + steps * grain).toPrecision(9)) });
       if (value < high) this.playing.frame = requestAnimationFrame(step);
       else this.stop();
     };
@@ -330,50 +346,68 @@ class Explorable {
   }
 }
 
-const logarithmic = (input) => input.dataset.scale === "log";
-const natural = (input, value) =>
-  logarithmic(input) ? +(10 ** Number(value)).toPrecision(3) : Number(value);
+/**
+ * What the page says of a control, read once: it is asked for in every frame.
+ * @typedef {{input: HTMLInputElement | HTMLSelectElement, name: string, kind: string,
+ *   logarithmic: boolean, low: number, high: number, step: number, look: DOMStringMap,
+ *   output: Element}} Control bounds and step on the slider's own scale
+ * @returns {Control}
+ */
+function control(input) {
+  const { name, dataset, step } = input;
+  const { min, max } = input.type === "hidden" ? dataset : input;
+  return {
+    input, name, kind: input.tagName === "SELECT" ? "select" : input.type,
+    logarithmic: dataset.scale === "log",
+    low: Number(min ?? -Infinity), high: Number(max ?? Infinity), step: Number(step),
+    look: { ...dataset }, output: input.nextElementSibling,
+  };
+}
+
+const natural = ({ logarithmic }, value) =>
+  logarithmic ? +(10 ** Number(value)).toPrecision(3) : Number(value);
 
 /** The value that a control starts with. */
-function initial(input) {
-  if (input.tagName === "SELECT") {
+function initial(control) {
+  const { input, kind } = control;
+  if (kind === "select") {
     return [...input.options].find((option) => option.defaultSelected)?.value ?? input.value;
   }
-  if (input.type === "checkbox") return Number(input.defaultChecked);
+  if (kind === "checkbox") return Number(input.defaultChecked);
   // A hidden field's default follows its value: this is called before anything is set.
-  return natural(input, input.defaultValue);
+  return natural(control, input.defaultValue);
 }
 
 /** The value that a control shows. */
-function read(input) {
-  if (input.tagName === "SELECT") return input.value;
-  if (input.type === "checkbox") return Number(input.checked);
-  return natural(input, input.value);
+function read(control) {
+  const { input, kind } = control;
+  if (kind === "select") return input.value;
+  if (kind === "checkbox") return Number(input.checked);
+  return natural(control, input.value);
 }
 
 /** The value nearest to one that a control can take; `now` if there is none. */
-function fit(input, value, now) {
-  if (input.tagName === "SELECT") {
+function fit(control, value, now) {
+  const { input, kind, low, high } = control;
+  if (kind === "select") {
     return [...input.options].some((option) => option.value === value) ? value : now;
   }
-  if (input.type === "checkbox") return Number(Boolean(Number(value)));
+  if (kind === "checkbox") return Number(Boolean(Number(value)));
   if (!Number.isFinite(value)) return now;
-  const bounds = input.type === "hidden" ? input.dataset : input;
-  const low = bounds.min === undefined ? -Infinity : natural(input, bounds.min);
-  const high = bounds.max === undefined ? Infinity : natural(input, bounds.max);
-  return asInLinks(Math.min(Math.max(value, low), high));
+  return asInLinks(Math.min(Math.max(value, natural(control, low)), natural(control, high)));
 }
 
 /** A number as links write it, so that they lead to the very state. */
 const asInLinks = (value) => +value.toPrecision(9);
 
 /** Where a value is on a slider. */
-const onScale = (input, value) => (logarithmic(input) ? Math.log10(value) : value);
+const onScale = ({ logarithmic }, value) => (logarithmic ? Math.log10(value) : value);
 
 /** Has a control show a value that it can take. */
-function put(input, value) {
-  if (read(input) === value) return;
-  if (input.type === "checkbox") input.checked = Boolean(value);
-  else if (input.tagName === "SELECT") input.value = value;
-  else input.value = String(onScale(input, value));
+function put(control, value) {
+  const { input, kind } = control;
+  if (read(control) === value) return;
+  if (kind === "checkbox") input.checked = Boolean(value);
+  else if (kind === "select") input.value = value;
+  else input.value = String(onScale(control, value));
 }

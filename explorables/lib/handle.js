@@ -22,26 +22,22 @@ export function handle(stage, { label, drag, nudge, color = "vermillion" }) {
   ]) {
     knob.setAttribute(name, value);
   }
-  let offset = null;
+  let grip = null;
   let now = { x: 0, y: 0, value: 0, text: "", shown: false };
   knob.addEventListener("pointerdown", (event) => {
-    const [x, y] = within(stage, event);
-    const box = knob.getBoundingClientRect();
-    const middle = { clientX: box.x + box.width / 2, clientY: box.y + box.height / 2 };
-    const at = within(stage, middle);
-    offset = [x - at[0], y - at[1]];
+    // On a slide the stage is shown larger or smaller than it is laid out.
+    const scale = stage.clientWidth / stage.getBoundingClientRect().width;
+    grip = { scale, x: now.x - scale * event.pageX, y: now.y - scale * event.pageY };
     knob.setPointerCapture(event.pointerId);
     knob.focus({ preventScroll: true, focusVisible: false });
     event.preventDefault();
   });
-  knob.addEventListener("pointermove", (event) => {
-    if (!offset) return;
-    const [x, y] = within(stage, event);
-    drag(x - offset[0], y - offset[1]);
+  knob.addEventListener("pointermove", ({ pageX, pageY }) => {
+    if (grip) drag(grip.scale * pageX + grip.x, grip.scale * pageY + grip.y);
   });
   for (const end of ["pointerup", "pointercancel"]) {
     knob.addEventListener(end, () => {
-      offset = null;
+      grip = null;
     });
   }
   knob.addEventListener("keydown", (event) => {
@@ -84,11 +80,4 @@ export function handle(stage, { label, drag, nudge, color = "vermillion" }) {
       knob.setAttribute("aria-valuetext", now.text);
     },
   };
-}
-
-/** Where in the stage an event is; on a slide the stage is shown larger or smaller than laid out. */
-function within(stage, { clientX, clientY }) {
-  const { x, y, width } = stage.getBoundingClientRect();
-  const scale = stage.clientWidth / width;
-  return [scale * (clientX - x), scale * (clientY - y)];
 }

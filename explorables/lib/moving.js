@@ -6,8 +6,10 @@
 
 export const THUMB = 20; // diameter of a slider's thumb, as in the style sheet
 
-/** @param {HTMLInputElement} input @param {number} value on its scale @returns {number} from 0 to 1 */
-export const shareOf = (input, value) => (value - input.min) / (input.max - input.min);
+/** @typedef {import("./explorable.js").Control} Control */
+
+/** @param {Control} control @param {number} value on its scale @returns {number} from 0 to 1 */
+export const shareOf = ({ low, high }, value) => (value - low) / (high - low);
 
 export class Moving {
   /** @param {HTMLElement} stage the first thing of a form */
@@ -116,43 +118,43 @@ function bar(g, color, x, middle, width) {
 /**
  * Drags a slider's thumb, by mouse, pen or finger: the browser's own dragging would have the page
  * painted. A finger that goes up or down scrolls the page and leaves the slider as it was.
- * @param {HTMLElement} control what holds the slider, which gets no pointer's events itself
- * @param {HTMLInputElement} input
+ * @param {HTMLElement} holder what holds the slider, which gets no pointer's events itself
+ * @param {Control} control
  * @param {(value: number) => void} slide gets a value on the slider's scale
  */
-export function slidable(control, input, slide) {
+export function slidable(holder, control, slide) {
+  const { input, low, high, step } = control;
   let held = null;
   const valueAt = (clientX) => {
     const { left, width } = held.box;
     const share = (clientX - held.offset - left - THUMB / 2) / (width - THUMB);
-    const [low, high, step] = [Number(input.min), Number(input.max), Number(input.step)];
     const value = low + Math.round((Math.min(Math.max(share, 0), 1) * (high - low)) / step) * step;
     return +Math.min(value, high).toPrecision(9);
   };
-  control.addEventListener("pointerdown", (event) => {
+  holder.addEventListener("pointerdown", (event) => {
     const box = input.getBoundingClientRect();
     if (event.button || event.clientY < box.top - 4 || event.clientY > box.bottom + 8) return;
     const now = Number(input.value);
-    const distance = event.clientX - box.left - THUMB / 2 - shareOf(input, now) * (box.width - THUMB);
+    const distance = event.clientX - box.left - THUMB / 2 - shareOf(control, now) * (box.width - THUMB);
     const taken = Math.abs(distance) <= THUMB;
     held = { box, now, offset: taken ? distance : 0, from: event.clientX };
     // A finger may be about to scroll.
     held.started = event.pointerType !== "touch";
-    control.setPointerCapture(event.pointerId);
+    holder.setPointerCapture(event.pointerId);
     input.focus({ preventScroll: true, focusVisible: false });
     event.preventDefault();
     if (held.started && !taken) slide(valueAt(event.clientX));
   });
-  control.addEventListener("pointermove", ({ clientX }) => {
+  holder.addEventListener("pointermove", ({ clientX }) => {
     if (!held) return;
     held.started ||= Math.abs(clientX - held.from) > 3;
     if (held.started) slide(valueAt(clientX));
   });
-  control.addEventListener("pointerup", ({ clientX }) => {
+  holder.addEventListener("pointerup", ({ clientX }) => {
     if (held && !held.started) slide(valueAt(clientX));
     held = null;
   });
-  control.addEventListener("pointercancel", () => {
+  holder.addEventListener("pointercancel", () => {
     if (held?.started) slide(held.now);
     held = null;
   });

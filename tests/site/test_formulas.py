@@ -30,7 +30,8 @@ const both = formulas.flatMap(([tex, displayMode]) => {
 });
 process.stdout.write(JSON.stringify(both));
 """
-# Where each sign of both forms is, from the beginning of its line: how far apart at most.
+# Where each sign, rule and drawing of both forms is, from the beginning of its line: how far
+# apart at most.
 APART = r"""(pairs) => {
   const box = document.querySelector("div");
   const signs = (html) => {
@@ -48,10 +49,20 @@ APART = r"""(pairs) => {
         found.push([sign, left - origin.left, right - origin.left, top - origin.bottom]);
       }
     }
+    for (const shape of box.querySelectorAll("svg, [class*=-line], .katex-rule, .katex-fbox")) {
+      const { left, right, top } = shape.getBoundingClientRect();
+      found.push([`<${shape.getAttribute("class") ?? "svg"}>`, left - origin.left,
+        right - origin.left, top - origin.bottom]);
+    }
     return { found, height: box.getBoundingClientRect().height };
   };
-  return pairs.map(([tex, ...forms]) => {
-    const [plain, slim] = forms.map(signs);
+  const ours = document.querySelector("style:last-of-type").sheet;
+  const forms = [1, 2].map((form) => {
+    ours.disabled = form === 1;
+    return pairs.map((pair) => signs(pair[form]));
+  });
+  return pairs.map(([tex], at) => {
+    const [plain, slim] = forms.map((form) => form[at]);
     const text = ({ found }) => found.map(([sign]) => sign).join("");
     if (text(plain) !== text(slim)) return [tex, text(plain), text(slim)];
     const moved = plain.found.flatMap((sign, i) =>
@@ -66,6 +77,8 @@ MORE = [
     (r"f''(x)\quad\text{if } a_{\text{old}} \neq b\,\mathrm{d}x", False),
     (r"\begin{pmatrix} a_1 & b^2 \\ \sqrt[3]{c} & \overline{d_4} \end{pmatrix}^{\!\top}", True),
     (r"\textstyle\sum_i {\Large x}_{\Large i}", False),
+    (r"\boxed{\underline{x} = \frac{\overbrace{a + b}^{n}}{\cancel{c}}} \rule{1em}{2em}", True),
+    (r"\xrightarrow{f} \widehat{abc} \sqrt{\Bigl(\tfrac12\Bigr)} \oiint_{S} \mathop{\int}", True),
     (r"a_{\color{red} b} = \mathbf{A}^{-1}_{(k+1)}{}^{2}", False),
 ]
 
@@ -94,15 +107,17 @@ def pairs() -> list[list[str]]:
 
 def test_every_sign_stays_where_it_was(browser: Any, pairs: list[list[str]]) -> None:
     style = (STATIC / "site" / "mathdl.css").read_text(encoding="utf-8")
-    [raised] = re.findall(r"^\.katex \.mraised \{.*\}$", style, re.M)
+    ours = "".join(re.findall(r"^\.katex \.[^{]*\{[^}]*\}$", style, re.M))
+    assert "mraised" in ours and "vlist" in ours
     context = browser.new_context()
     page = context.new_page()
     page.goto((STATIC / "site" / "katex" / "LICENSE").as_uri())  # so that its fonts can be had
     css = (STATIC / "site" / "katex" / "katex.min.css").read_text(encoding="utf-8")
     folder = (STATIC / "site" / "katex" / "fonts").as_uri()
     page.set_content(
-        f"<!doctype html><style>{css.replace('url(fonts/', f'url({folder}/')} {raised}"
-        f"div {{ width: 200000px; font-size: {SIZE}px; line-height: 1.6 }}</style><div></div>"
+        f"<!doctype html><style>{css.replace('url(fonts/', f'url({folder}/')}"
+        f"div {{ width: 200000px; font-size: {SIZE}px; line-height: 1.6 }}</style>"
+        f"<style>{ours}</style><div></div>"
     )
     loaded = page.evaluate(
         "Promise.all([...document.fonts].map((one) => one.load())).then((all) => all.length)"

@@ -5,10 +5,12 @@
 // - A space is the margin of what it follows.
 // - A box that only says what kind of atom it holds gives way to its contents: the kinds have set
 //   the spaces, and no rule of the style sheet asks for them.
+// - What KaTeX moves by `position: relative` is moved by margins or `vertical-align`: to a browser
+//   each positioned box is a layer to keep, to sort and to paint by itself.
 "use strict";
 const katex = require("./katex.min.js");
 
-const { Span, SymbolNode } = katex.__domTree;
+const { Span, SvgNode, SymbolNode } = katex.__domTree;
 const KINDS = new Set([
   ...["mord", "mop", "mbin", "mrel", "mopen", "mclose", "mpunct", "minner", "mtight"],
 ]);
@@ -40,7 +42,8 @@ function isText(node) {
   const raised = classes(node).includes(RAISED);
   const known = (name) =>
     KINDS.has(name) || FACES.has(name) || (raised && (name === RAISED || SIZING.test(name)));
-  const moved = styles(node).some((key) => !key.startsWith("margin") && !(raised && key === "top"));
+  const allowed = (key) => key.startsWith("margin") || (raised && key === "verticalAlign");
+  const moved = !styles(node).every(allowed);
   return classes(node).every(known) && !moved && (node.children ?? []).every(isText);
 }
 
@@ -93,25 +96,62 @@ function raise(node) {
   if (rows.length !== 1) return;
   const [row] = rows;
   const [support, content] = row.children;
-  const known = new Set(["top", "marginLeft", "marginRight"]);
-  if (row.children.length !== 2 || styles(row).some((key) => !known.has(key))) return;
+  if (row.children.length !== 2 || styles(row).some((key) => !key.startsWith("margin"))) return;
   const size = scale(content);
   const sized = classes(content).includes("katex-sizing") && bare(content);
   if (size > 1 || !(sized ? content.children.every(isText) : size === 1 && isText(content))) return;
-  const { top, marginLeft, marginRight } = row.style;
+  const { marginTop, marginLeft, marginRight } = row.style;
   node.classes = [RAISED, ...(sized ? classes(content).filter((name) => SIZING.test(name)) : [])];
   node.children = flowing(sized ? content.children : [content]);
-  node.style.top = length((em(top) + em(support.style.height)) / size);
+  node.style.verticalAlign = length(-(em(marginTop) + em(support.style.height)) / size);
   if (em(marginLeft)) node.style.marginLeft = length(em(marginLeft) / size);
   if (em(marginRight)) node.style.marginRight = length(em(marginRight) / size);
 }
 
+/** Move a box as far as `top` says, if it can be done without that. */
+function place(node) {
+  const { position, top, ...style } = node.style;
+  const simple = (node.children ?? []).every(isText);
+  if (!em(top)) node.style = style;
+  else if (!simple) node.style.position = "relative";
+  else {
+    node.style = { ...style, verticalAlign: length(-em(top)) };
+    node.classes.push(RAISED);
+  }
+  node.classes = classes(node).filter((name) => name !== "delimcenter");
+}
+
+/** What a cell of an array holds, which is no box of its own, instead of the cell. */
+const opened = (node) => ("attributes" in node || !node.children ? [node] : node.children);
+
 /** Take away from a box and all in it what moves nothing. */
 function slim(node) {
+  if (node instanceof SymbolNode && classes(node).includes("op-symbol")) place(node);
   if (!(node instanceof Span)) return;
+  node.children = node.children.flatMap(opened);
   node.children.forEach(slim);
   if (isLine(node)) node.children = flowing(node.children);
-  if (classes(node).join() === "msupsub") raise(node);
+  const kinds = classes(node);
+  if (kinds.join() === "msupsub") raise(node);
+  else if (kinds.includes("op-symbol") || kinds.includes("delimcenter")) place(node);
+  else if (kinds.join() === "vlist") stack(node.children);
+}
+
+/** Whether a box is what a drawing in it is as wide as. */
+const isDrawing = (node) =>
+  node instanceof SvgNode || (classes(node).join() !== "vlist" && (node.children ?? []).some(isDrawing));
+
+/** Place the rows of a table, of no height, by the margins between them. */
+function stack(rows) {
+  let at = 0;
+  for (const row of rows) {
+    const { top, ...style } = row.style;
+    const margins = { ...style, marginTop: length(em(top) - at) };
+    if (row === rows.at(-1)) margins.marginBottom = length(-em(top));
+    row.style = Object.fromEntries(Object.entries(margins).filter(([, value]) => em(value)));
+    if (isDrawing(row)) row.style.position = "relative";
+    at = em(top);
+  }
 }
 
 /**

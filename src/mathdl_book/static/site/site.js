@@ -318,20 +318,33 @@
     menu.remove();
   });
 
-  // What scrolls by itself can be reached by keyboard, in every browser.
-  const SCROLLING = "article :is(.math-formula, pre, .pst-scrollable-table-container)";
+  // What scrolls by itself can be reached by keyboard, in every browser. Observing each such box
+  // would cost every frame of the page's figures; they change with the article's width, and when
+  // they are laid out, later than the page's beginning.
+  const SCROLLING = ":is(.math-formula, pre, .pst-scrollable-table-container)";
   const reach = (box) => {
     if (box.scrollWidth > box.clientWidth + 1) box.tabIndex = 0;
     else box.removeAttribute("tabindex");
   };
-  const scrolling = new ResizeObserver((entries) => {
-    for (const { target } of entries) reach(target);
-  });
-  for (const box of all(SCROLLING)) scrolling.observe(box);
-  // A box laid out late may be as large as it was expected to be.
-  document.addEventListener("contentvisibilityautostatechange", ({ target, skipped }) => {
-    if (!skipped && target.matches(SCROLLING)) reach(target);
-  }, true);
+  const reachAll = (part) => {
+    const laidOut = (box) => box.checkVisibility?.({ contentVisibilityAuto: true }) !== false;
+    for (const box of all(SCROLLING, part).filter(laidOut)) reach(box);
+  };
+  const article = one("article");
+  let width;
+  if (article) {
+    new ResizeObserver(([{ contentRect }]) => {
+      if (width !== contentRect.width) reachAll(article);
+      width = contentRect.width;
+    }).observe(article);
+    document.fonts.ready.then(() => reachAll(article));
+    article.addEventListener("toggle", ({ target }) => reachAll(target), true);
+    article.addEventListener("contentvisibilityautostatechange", ({ target, skipped }) => {
+      if (skipped) return;
+      if (target.matches(SCROLLING)) reach(target);
+      reachAll(target);
+    }, true);
+  }
 
   // What is folded is on paper too, and folded again after it.
   let opened = [];
