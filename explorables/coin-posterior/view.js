@@ -25,9 +25,9 @@ export function create({ get, set }) {
       });
       const [low, high] = [quantile(0.025, after.a, after.b), quantile(0.975, after.a, after.b)];
       inside(g, p, () => {
-        const held = THETA.filter((theta) => theta >= low && theta <= high);
-        if (held.length > 1) {
-          line(g, p, held, held.map(densityOf(after.a, after.b)), {
+        const [from, to] = [Math.ceil(low * COUNT - 0.5), Math.floor(high * COUNT - 0.5) + 1];
+        if (to - from > 1) {
+          line(g, p, THETA.slice(from, to), now.slice(from, to), {
             color: "transparent", fill: `${theme.blue}33`,
           });
         }

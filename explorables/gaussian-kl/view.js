@@ -5,9 +5,12 @@ import { axes, inside, legend, line } from "../lib/plot.js";
 import { DENSITIES, descendReverse, forward, logDensity, logNormal, moments, reverse } from "./math.js";
 
 const X = [-5.5, 5.5];
-const XS = Array.from({ length: 441 }, (_, k) => X[0] + (k * (X[1] - X[0])) / 440);
+const XS = Float64Array.from({ length: 276 }, (_, k) => X[0] + (k * (X[1] - X[0])) / 275);
 const LOG_P = Object.fromEntries(
   Object.keys(DENSITIES).map((name) => [name, XS.map((x) => logDensity(x, name))]),
+);
+const P = Object.fromEntries(
+  Object.entries(LOG_P).map(([name, values]) => [name, values.map(Math.exp)]),
 );
 const ROOT = Math.sqrt(2 * Math.PI);
 
@@ -27,12 +30,15 @@ export function create({ stage, get, set, handle }) {
       const { p, mu, sigma } = state;
       const logP = LOG_P[p];
       const logQ = XS.map((x) => logNormal(x, mu, sigma));
-      plot = densities(g, theme, [0, 0, width, height * 0.57], logP, logQ);
+      const q = logQ.map(Math.exp);
+      plot = densities(g, theme, [0, 0, width, height * 0.57], P[p], q);
       const peak = 1 / (ROOT * sigma);
       knob.place(
         plot.sx(mu), plot.sy(peak), mu, `mean ${fixed(mu, 2)}, standard deviation ${fmt(sigma)}`,
       );
-      integrands(g, theme, [0, height * 0.57, width, height], logP, logQ);
+      const there = P[p].map((a, k) => a * (logP[k] - logQ[k]));
+      const back = q.map((b, k) => b * (logQ[k] - logP[k]));
+      integrands(g, theme, [0, height * 0.57, width, height], there, back);
       return report(state);
     },
     action(name) {
@@ -43,11 +49,11 @@ export function create({ stage, get, set, handle }) {
   };
 }
 
-function densities(g, theme, box, logP, logQ) {
+function densities(g, theme, box, density, q) {
   const p = axes(g, theme, { box, x: X, y: [0, 1.35], ylabel: "density" });
   inside(g, p, () => {
-    line(g, p, XS, logP.map(Math.exp), { color: theme.blue, fill: `${theme.blue}33` });
-    line(g, p, XS, logQ.map(Math.exp), { color: theme.vermillion, dash: [8, 5], width: 2.4 });
+    line(g, p, XS, density, { color: theme.blue, fill: `${theme.blue}33` });
+    line(g, p, XS, q, { color: theme.vermillion, dash: [8, 5], width: 2.4 });
   });
   legend(g, theme, p.left + 10, p.top + 10, [
     { color: theme.blue, text: "p" },
@@ -56,10 +62,8 @@ function densities(g, theme, box, logP, logQ) {
   return p;
 }
 
-function integrands(g, theme, box, logP, logQ) {
+function integrands(g, theme, box, there, back) {
   const p = axes(g, theme, { box, x: X, y: [-0.8, 2.8], xlabel: "x", ylabel: "nats per unit" });
-  const there = logP.map((a, k) => Math.exp(a) * (a - logQ[k]));
-  const back = logQ.map((b, k) => Math.exp(b) * (b - logP[k]));
   inside(g, p, () => {
     line(g, p, XS, there, { color: theme.blue, fill: `${theme.blue}33`, width: 1.8 });
     line(g, p, XS, back, { color: theme.vermillion, dash: [8, 5], fill: `${theme.vermillion}26` });

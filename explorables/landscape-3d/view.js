@@ -11,7 +11,7 @@ const DISTANCE = 6;
 const SLACK = 0.06; // so much of a hill may lie before the path without hiding it
 const PATH = "#d55e00";
 // Pixels painted while the hand moves, and when it rests.
-const QUICK = 9e4;
+const QUICK = 6e4;
 const FINE = 1.3e6;
 
 // 32 brightnesses of 256 colours, as the bytes of an image lie in memory.

@@ -59,12 +59,13 @@ export function kept(g, theme, key, box, draw) {
   }
   const [left, top] = [Math.floor(box[0] * dense), Math.floor(box[1] * dense)];
   if (picture === null) {
-    picture = document.createElement("canvas");
-    picture.width = Math.ceil(box[2] * dense) - left;
-    picture.height = Math.ceil(box[3] * dense) - top;
-    const ink = picture.getContext("2d");
+    const sheet = new OffscreenCanvas(
+      Math.ceil(box[2] * dense) - left, Math.ceil(box[3] * dense) - top,
+    );
+    const ink = sheet.getContext("2d");
     ink.setTransform(dense, 0, 0, dense, -left, -top);
     draw(ink);
+    picture = sheet.transferToImageBitmap();
     known.set(name, picture);
   }
   g.save();
@@ -197,6 +198,9 @@ export function inside(g, plot, draw) {
   g.restore();
 }
 
+/** Pixels of a line's points: arrays made anew in each frame would have to be collected. */
+let [px, py] = [new Float64Array(512), new Float64Array(512)];
+
 /**
  * Draws a line through points; it breaks where a coordinate is not finite.
  * @param {CanvasRenderingContext2D} g @param {Plot} plot
@@ -205,8 +209,12 @@ export function inside(g, plot, draw) {
  */
 export function line(g, plot, xs, ys, { color, width = 2, dash = [], fill, to }) {
   const count = xs.length;
-  const [px, py] = [new Float64Array(count), new Float64Array(count)];
-  for (let i = 0; i < count; i++) [px[i], py[i]] = [plot.sx(xs[i]), plot.sy(ys[i])];
+  if (count > px.length) [px, py] = [new Float64Array(2 * count), new Float64Array(2 * count)];
+  const { sx, sy } = plot;
+  for (let i = 0; i < count; i++) {
+    px[i] = sx(xs[i]);
+    py[i] = sy(ys[i]);
+  }
   g.save();
   if (fill) {
     const base = plot.sy(to ?? 0);
@@ -222,11 +230,16 @@ export function line(g, plot, xs, ys, { color, width = 2, dash = [], fill, to })
   const [left, right, top, bottom] = [plot.left - 9, plot.right + 9, plot.top - 9, plot.bottom + 9];
   const within = (i) => px[i] >= left && px[i] <= right && py[i] >= top && py[i] <= bottom;
   let joined = false;
+  let drawn = 0;
   for (let i = 1; i < count; i++) {
     if (within(i - 1) && within(i)) {
       if (!joined) g.moveTo(px[i - 1], py[i - 1]);
-      g.lineTo(px[i], py[i]);
+      // A fifth of a pixel shows nothing; most steps of a path that has arrived are shorter.
+      const near = joined && Math.abs(px[i] - px[drawn]) + Math.abs(py[i] - py[drawn]) < 0.2;
       joined = true;
+      if (near && i + 1 < count && within(i + 1)) continue;
+      g.lineTo(px[i], py[i]);
+      drawn = i;
       continue;
     }
     joined = false;
@@ -236,6 +249,7 @@ export function line(g, plot, xs, ys, { color, width = 2, dash = [], fill, to })
     g.moveTo(piece[0], piece[1]);
     g.lineTo(piece[2], piece[3]);
     joined = within(i);
+    drawn = i;
   }
   g.strokeStyle = color;
   g.lineWidth = width;
@@ -376,6 +390,10 @@ export function levelLines(plot, f, levels, cells = 64) {
   for (const level of levels) {
     for (let i = 0; i < cells; i++) {
       for (let j = 0; j < cells; j++) {
+        // Most cells are wholly above or below.
+        const below = (values[i][j] < level) + (values[i + 1][j] < level) +
+          (values[i + 1][j + 1] < level) + (values[i][j + 1] < level);
+        if (below % 4 === 0) continue;
         const corners = [
           [i, j], [i + 1, j], [i + 1, j + 1], [i, j + 1],
         ];

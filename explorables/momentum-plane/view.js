@@ -6,7 +6,7 @@ import { best, border, path, radius, rate, regime } from "./math.js";
 
 const ALPHA = [0, 4];
 const BETA = [0, 1];
-const [COLUMNS, ROWS] = [96, 64];
+const [COLUMNS, ROWS] = [72, 48];
 const STEPS = 120;
 
 /** @param {import("../lib/explorable.js").Tools} tools @returns {import("../lib/explorable.js").View} */

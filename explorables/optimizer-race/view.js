@@ -2,9 +2,10 @@
 
 import { fixed, fmt } from "../lib/format.js";
 import { axes, dot, inside, kept, legend, levelLines, line, panels, say } from "../lib/plot.js";
-import { RIVALS, SURFACES, run, tune } from "./math.js";
+import { RIVALS, SURFACES, tune, walk } from "./math.js";
 
 const MOST = 300;
+const STEPS = Float64Array.from({ length: MOST + 1 }, (_, k) => k);
 const NAMES = {
   descent: "gradient descent", momentum: "momentum", rmsprop: "RMSprop", adam: "Adam", lion: "Lion",
 };
@@ -16,7 +17,12 @@ const COLORS = {
 /** @param {import("../lib/explorable.js").Tools} tools @returns {import("../lib/explorable.js").View} */
 export function create({ stage, get, set, handle }) {
   let plot = null;
-  let runs = null;
+  // Filled anew by every race.
+  const all = RIVALS.map((rival) => {
+    const [xs, ys, heights] = Array.from({ length: 3 }, () => new Float64Array(MOST + 1));
+    return { rival, xs, ys, heights, rate: 0, needed: Infinity };
+  });
+  let run = "";
   const knob = handle(stage, {
     label: "Start of the race",
     color: "ink",
@@ -24,28 +30,31 @@ export function create({ stage, get, set, handle }) {
     nudge: (right, up) => set({ x: get().x + 0.02 * right, y: get().y + 0.02 * up }),
   });
 
-  /** All five, kept until start, surface or step sizes change. */
+  /** Has all five run, if start, surface or step sizes have changed. */
   function race({ surface, steps, lr, x, y }) {
     const key = [surface, steps, steps === "same" ? lr : "", x, y].join();
-    if (runs?.key !== key) {
-      const all = RIVALS.map((rival) => {
-        const rate = steps === "same" ? lr : tune(surface, rival, [x, y], MOST).lr;
-        const points = run(surface, rival, rate, [x, y], MOST);
-        const { f } = SURFACES[surface];
-        const heights = points.map(([a, b]) => f(a, b));
-        const first = surface === "saddle"
-          ? heights.findIndex((height) => height < -1)
-          : heights.findIndex((height) => height <= 0.01);
-        return { rival, rate, points, heights, needed: first === -1 ? Infinity : first };
-      });
-      runs = { key, all };
+    if (run === key) return;
+    run = key;
+    const { f } = SURFACES[surface];
+    const down = surface === "saddle";
+    const arrived = down ? (height) => height < -1 : (height) => height <= 0.01;
+    for (const one of all) {
+      const { rival, xs, ys, heights } = one;
+      // From a start nearby the same step size is likely to be the best.
+      one.rate = steps === "same" ? lr : tune(surface, rival, [x, y], MOST, one.rate).lr;
+      walk(surface, rival, one.rate, [x, y], MOST, false, xs, ys);
+      for (let k = 0; k <= MOST; k++) {
+        const height = f(xs[k], ys[k]);
+        heights[k] = down ? height : Math.max(height, 1e-12); // as low as the picture's scale goes
+      }
+      const first = heights.findIndex(arrived);
+      one.needed = first === -1 ? Infinity : first;
     }
-    return runs.all;
   }
 
   return {
     draw(g, { width, height, state, theme }) {
-      const all = race(state);
+      race(state);
       const [left, right] = panels(width, height, 0.55, 0.55);
       const [x0, x1, y0, y1] = SURFACES[state.surface].window;
       plot = axes(g, theme, { box: left, x: [x0, x1], y: [y0, y1], xlabel: "x₁", ylabel: "x₂", grid: false });
@@ -57,12 +66,11 @@ export function create({ stage, get, set, handle }) {
       inside(g, plot, () => {
         const [gx, gy] = SURFACES[state.surface].goal;
         say(g, theme, state.surface === "saddle" ? "○" : "★", plot.sx(gx), plot.sy(gy), { align: "center", size: 18 });
-        for (const { rival, points } of all) {
-          const part = points.slice(0, state.shown + 1);
+        for (const { rival, xs, ys } of all) {
           const color = theme[COLORS[rival]];
-          line(g, plot, part.map(([x]) => x), part.map(([, y]) => y), { color, dash: DASHES[rival], width: 2.1 });
-          const [x, y] = part.at(-1);
-          dot(g, theme, plot.sx(x), plot.sy(y), color, 5);
+          const [x, y] = [xs, ys].map((values) => values.subarray(0, state.shown + 1));
+          line(g, plot, x, y, { color, dash: DASHES[rival], width: 2.1 });
+          dot(g, theme, plot.sx(x.at(-1)), plot.sy(y.at(-1)), color, 5);
         }
       });
       knob.place(plot.sx(state.x), plot.sy(state.y), state.x, `x₁ ${fixed(state.x, 2)}, x₂ ${fixed(state.y, 2)}`);
@@ -91,8 +99,7 @@ function progress(g, theme, box, all, { surface, shown }) {
   inside(g, p, () => {
     if (!down) line(g, p, [0, MOST], [0.01, 0.01], { color: theme.muted, dash: [2, 4], width: 1.2 });
     for (const { rival, heights } of all) {
-      const part = heights.slice(0, shown + 1).map((h) => (down ? h : Math.max(h, 1e-12)));
-      line(g, p, part.map((_, k) => k), part, { color: theme[COLORS[rival]], dash: DASHES[rival], width: 2 });
+      line(g, p, STEPS.subarray(0, shown + 1), heights, { color: theme[COLORS[rival]], dash: DASHES[rival], width: 2 });
     }
   });
   legend(g, theme, p.left + 12, p.bottom - 88, all.map(({ rival }) => ({

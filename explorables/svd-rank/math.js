@@ -59,6 +59,15 @@ export function matrix(name) {
  * @returns {{s: number[], u: number[][], v: number[][]}} u[k] and v[k] belong to s[k]
  */
 export function svd(rows) {
+  const work = svdBySweeps(rows);
+  for (;;) {
+    const { done, value } = work.next();
+    if (done) return value;
+  }
+}
+
+/** The same, with a pause after each sweep over all pairs. @param {number[][]} rows */
+export function* svdBySweeps(rows) {
   const [m, n] = [rows.length, rows[0].length];
   const a = Array.from({ length: n }, (_, j) => Float64Array.from(rows, (row) => row[j]));
   const v = Array.from({ length: n }, (_, j) => {
@@ -94,6 +103,7 @@ export function svd(rows) {
       }
     }
     if (!turned) break;
+    yield;
   }
   const lengths = a.map((column) => Math.sqrt(dot(column, column)));
   const order = lengths.map((_, k) => k).sort((k, l) => lengths[l] - lengths[k]);
@@ -104,13 +114,19 @@ export function svd(rows) {
   };
 }
 
-/** The nearest matrix of a rank. @returns {Float64Array} row after row */
-export function truncate({ s, u, v }, rank) {
+/**
+ * The nearest matrix of a rank.
+ * @param {{s: number[], u: number[][], v: number[][]}} svd @param {number} rank
+ * @param {{sum: Float64Array, rank: number}} [from] one of another rank, which is changed
+ * @returns {Float64Array} row after row
+ */
+export function truncate({ s, u, v }, rank, from) {
   const [m, n] = [u[0].length, v[0].length];
-  const sum = new Float64Array(m * n);
-  for (let k = 0; k < rank; k++) {
+  const sum = from?.sum ?? new Float64Array(m * n);
+  const [first, last, sign] = from?.rank > rank ? [rank, from.rank, -1] : [from?.rank ?? 0, rank, 1];
+  for (let k = first; k < last; k++) {
     for (let i = 0; i < m; i++) {
-      const factor = s[k] * u[k][i];
+      const factor = sign * s[k] * u[k][i];
       for (let j = 0; j < n; j++) sum[i * n + j] += factor * v[k][j];
     }
   }

@@ -2,31 +2,56 @@
 
 import { fixed, fmt, raised } from "../lib/format.js";
 import { axes, dot, inside, line, say } from "../lib/plot.js";
-import { SIDE, errors, matrix, rankFor, svd, truncate } from "./math.js";
+import { SIDE, errors, matrix, rankFor, svdBySweeps, truncate } from "./math.js";
 
-/** @returns {import("../lib/explorable.js").View} */
-export function create() {
+/** A matrix with all that is asked of it; pauses. */
+function* decompose(name) {
+  const rows = matrix(name);
+  const all = rows.flat();
+  return { all, low: Math.min(...all), high: Math.max(...all), ...(yield* svdBySweeps(rows)) };
+}
+
+/** @param {import("../lib/explorable.js").Tools} tools @returns {import("../lib/explorable.js").View} */
+export function create({ form }) {
+  const names = Array.from(form.elements.matrix.options, ({ value }) => value);
+  const works = new Map(names.map((name) => [name, decompose(name)]));
   const known = new Map();
+  let [painted, from] = [null, null];
   const pictures = [0, 1].map(() => {
     const canvas = document.createElement("canvas");
     [canvas.width, canvas.height] = [SIDE, SIDE];
     return canvas;
   });
+  /** Works a little on a matrix. */
+  function step(name) {
+    const { done, value } = works.get(name).next();
+    if (done) known.set(name, value);
+  }
   function decomposed(name) {
-    if (!known.has(name)) {
-      const rows = matrix(name);
-      const all = rows.flat();
-      known.set(name, { all, low: Math.min(...all), high: Math.max(...all), ...svd(rows) });
-    }
+    while (!known.has(name)) step(name);
     return known.get(name);
   }
+  // The others beforehand, while nothing else is to be done: a sweep takes a phone some milliseconds.
+  function prepare(deadline) {
+    do {
+      const next = names.find((name) => !known.has(name));
+      if (!next) return;
+      step(next);
+    } while (deadline?.timeRemaining() > 8);
+    later(prepare);
+  }
+  const later = window.requestIdleCallback ?? ((work) => setTimeout(work, 50));
+  later(prepare);
   return {
     draw(g, { width, height, state, theme }) {
       const m = decomposed(state.matrix);
-      const near = truncate(m, state.rank);
+      // Few ranks lie between one frame and the next.
+      const near = truncate(m, state.rank, painted === m ? from : undefined);
+      from = { sum: near, rank: state.rank };
       const shown = state.difference ? near.map((x, k) => m.all[k] - x + (m.low + m.high) / 2) : near;
-      grey(pictures[0], m.all, m);
+      if (painted !== m) grey(pictures[0], m.all, m);
       grey(pictures[1], shown, m);
+      painted = m;
       const wide = width >= 520;
       const side = wide ? Math.min(width * 0.31, height - 30) : Math.min(width * 0.485, height * 0.5);
       const top = wide ? (height - side) / 2 : 24;
@@ -48,9 +73,11 @@ export function create() {
 function grey(canvas, values, { low, high }) {
   const g = canvas.getContext("2d");
   const image = g.createImageData(SIDE, SIDE);
-  for (let k = 0; k < values.length; k++) {
+  const { data } = image;
+  for (let k = 0, at = 0; k < values.length; k++) {
     const shade = (255 * (values[k] - low)) / (high - low);
-    image.data.set([shade, shade, shade, 255], 4 * k);
+    for (let channel = 0; channel < 3; channel++) data[at++] = shade;
+    data[at++] = 255;
   }
   g.putImageData(image, 0, 0);
 }

@@ -70,6 +70,8 @@ def test_the_tuned_step_size_is_the_best_of_the_sixteen(call, rival: str) -> Non
             with np.errstate(all="ignore"):
                 arrived = f(points) <= 0.01
             needed.append(int(arrived.argmax()) if arrived.any() else np.inf)
+        for guess in (1e-4, 10 ** (-4 + 8 / 3), 10, 0.02):  # the last is none of the sixteen
+            assert call(NAME, "tune", surface, rival, start, 200, guess) == found
         best = int(np.argmin(needed))
         assert float(found["needed"]) == needed[best]
         if needed[best] == np.inf:

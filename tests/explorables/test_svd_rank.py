@@ -32,10 +32,14 @@ def test_truncation_and_errors_are_those_of_the_library(call, node, name: str) -
     exact = low_rank_errors(np.array(s))
     exact = np.asarray(exact) / exact[0]
     np.testing.assert_allclose(call(NAME, "errors", s), exact, atol=1e-9)
-    body = "return m.truncate(m.svd(m.matrix(given[0])), given[1]);"
-    for rank in (1, 4, 17, 64):
+    body = """
+        const all = m.svd(m.matrix(given[0]));
+        const from = given[2] && { sum: m.truncate(all, given[2]), rank: given[2] };
+        return m.truncate(all, given[1], from || undefined);
+    """
+    for rank, start in ((1, 0), (4, 0), (17, 0), (64, 0), (17, 9), (4, 9), (9, 9)):
         u, kept, vt = truncated_svd(matrix, rank)
-        mine = np.array(node(NAME, body, name, rank), float).reshape(64, 64)
+        mine = np.array(node(NAME, body, name, rank, start), float).reshape(64, 64)
         np.testing.assert_allclose(mine, (u * kept) @ vt, atol=1e-9 * scale)
         lost = np.linalg.norm(matrix - mine) / scale
         assert lost == pytest.approx(call(NAME, "errors", s)[rank], abs=1e-9)
