@@ -337,7 +337,9 @@
       if (width !== contentRect.width) reachAll(article);
       width = contentRect.width;
     }).observe(article);
-    document.fonts.ready.then(() => reachAll(article));
+    document.fonts.addEventListener("loadingdone", () => reachAll(article));
+    new MutationObserver(() => reachAll(article))
+      .observe(document.documentElement, { attributeFilter: ["data-whole"] });
     article.addEventListener("toggle", ({ target }) => reachAll(target), true);
     article.addEventListener("contentvisibilityautostatechange", ({ target, skipped }) => {
       if (skipped) return;
