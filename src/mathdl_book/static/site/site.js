@@ -322,13 +322,17 @@
   // would cost every frame of the page's figures; they change with the article's width, and when
   // they are laid out, later than the page's beginning.
   const SCROLLING = ":is(.math-formula, pre, .pst-scrollable-table-container)";
-  const reach = (box) => {
-    if (box.scrollWidth > box.clientWidth + 1) box.tabIndex = 0;
-    else box.removeAttribute("tabindex");
+  const reach = (boxes) => {
+    // All are measured before one is changed: the page is laid out once.
+    const long = boxes.map((box) => box.scrollWidth > box.clientWidth + 1);
+    boxes.forEach((box, at) => {
+      if (long[at]) box.tabIndex = 0;
+      else box.removeAttribute("tabindex");
+    });
   };
   const reachAll = (part) => {
     const laidOut = (box) => box.checkVisibility?.({ contentVisibilityAuto: true }) !== false;
-    for (const box of all(SCROLLING, part).filter(laidOut)) reach(box);
+    reach(all(SCROLLING, part).filter(laidOut));
   };
   const article = one("article");
   let width;
@@ -343,7 +347,7 @@
     article.addEventListener("toggle", ({ target }) => reachAll(target), true);
     article.addEventListener("contentvisibilityautostatechange", ({ target, skipped }) => {
       if (skipped) return;
-      if (target.matches(SCROLLING)) reach(target);
+      reach(target.matches(SCROLLING) ? [target] : []);
       reachAll(target);
     }, true);
   }
