@@ -48,9 +48,13 @@ async function fetchJson(url) {
 function debounce(action, milliseconds) {
   let [timer, rings, due, last] = [0, 0, 0];
   const ring = () => {
-    const left = due - performance.now();
-    timer = left > 1 ? setTimeout(ring, left) : 0;
-    if (!timer) action(last);
+    timer = 0;
+    if (due - performance.now() > 1) set();
+    else action(last);
+  };
+  const set = () => {
+    rings = due;
+    timer = setTimeout(ring, due - performance.now());
   };
   const later = (given) => {
     due = performance.now() + (milliseconds ?? given);
@@ -58,8 +62,7 @@ function debounce(action, milliseconds) {
     // A timer that rings too early is set again then: in most frames none is set.
     if (timer && rings <= due) return;
     clearTimeout(timer);
-    rings = due;
-    timer = setTimeout(ring, due - performance.now());
+    set();
   };
   later.cancel = () => {
     clearTimeout(timer);

@@ -81,6 +81,19 @@ def test_a_phone_keeps_up_with_the_hand(opened: Any, drawing: Any, name: str) ->
         assert least <= SLACK * FRAME_MS
 
 
+def test_the_page_shows_the_end_of_what_was_played_at_once(opened: Any, browser: Any) -> None:
+    page = opened(browser, "svd-rank")
+    root = page.locator("#explorable-svd-rank")
+    play = root.locator(".explorable-play")
+    label = play.inner_text()
+    play.evaluate("(button) => { button.dataset.seconds = 2.4; }")
+    play.click()
+    page.wait_for_function("(e) => e.textContent === 'Pause'", arg=play.element_handle())
+    page.wait_for_function("([e, t]) => e.textContent === t", arg=[play.element_handle(), label])
+    page.wait_for_timeout(250)
+    assert root.locator("[name=rank]").input_value() == "64"
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_the_first_touch_is_answered_at_once(opened: Any, drawing: Any, name: str) -> None:
     page = opened(drawing, name)
