@@ -1,13 +1,16 @@
-"""What the main thread of a page works for each frame, by its own clock.
+"""What a page and its worker work for each frame, by their own clocks.
 
-Chromium's trace gives the processor time that each task of the main thread took: other programs on
-the machine lengthen the frames, hardly that time. A phone's processor is taken to be four times
-slower. Drawing is done in the graphics process, as on phones, here by a renderer in software.
+Chromium's trace gives the processor time that each task of a thread took: other programs on the
+machine lengthen the frames, hardly that time. A phone's processor is taken to be four times slower.
+Drawing is done in the graphics process, as on phones, here by a renderer in software.
 """
 
 from __future__ import annotations
 
+import collections
+import itertools
 import json
+import math
 import re
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -20,6 +23,7 @@ from browsing import ARGUMENTS, chromium
 PHONE = {"viewport": {"width": 390, "height": 844}, "device_scale_factor": 2}
 SLOWER = 4
 FRAME_MS = 12.0  # of the 16.7 that there are, on the slower processor
+PICTURE_MS = 16.7  # what a worker may take for one, at sixty a second
 ANSWER_MS = 100.0
 GRAPHICS = (
     "--use-gl=angle",
@@ -29,7 +33,8 @@ GRAPHICS = (
     "--enable-gpu-rasterization",
 )
 CATEGORIES = ["__metadata", "toplevel", "devtools.timeline"]
-TASK, ANIMATION, MESSAGE = "ThreadControllerImpl::RunTask", "FireAnimationFrame", "DevToolsSession"
+TASK, MESSAGE = "ThreadControllerImpl::RunTask", "DevToolsSession"
+PAGE, WORKER = "CrRendererMain", "DedicatedWorker thread"
 
 
 @contextmanager
@@ -41,60 +46,83 @@ def drawing_browser(launch: Callable[..., Any]) -> Iterator[Any]:
 
 
 def recorded(browser: Any, page: Any, act: Callable[[], None]) -> list[dict[str, Any]]:
-    """Return what the main thread did while something was done to the page."""
+    """Return what page and worker did while something was done to the page, by time.
+
+    Each event tells in ``thread`` which of the two it was.
+    """
     browser.start_tracing(page=page, categories=CATEGORIES)
     act()
     time.sleep(0.1)
     events = json.loads(browser.stop_tracing())["traceEvents"]
     names = {(e["pid"], e["tid"]): e["args"]["name"] for e in events if e["name"] == "thread_name"}
-    threads: dict[tuple[int, int], list[dict[str, Any]]] = {}
-    for event in events:
-        thread = event["pid"], event["tid"]
-        if names.get(thread) == "CrRendererMain" and event.get("ph") == "X":
-            threads.setdefault(thread, []).append(event)
-    return sorted(max(threads.values(), key=len), key=lambda e: e["ts"])
+    mine = collections.Counter(
+        e["pid"]
+        for e in events
+        if names.get((e["pid"], e["tid"])) == PAGE and e["name"] == "EventDispatch"
+    )
+    process = max(mine, key=lambda pid: mine[pid])
+    found = [
+        event | {"thread": names[event["pid"], event["tid"]]}
+        for event in events
+        if event["pid"] == process
+        and event.get("ph") == "X"
+        and names.get((event["pid"], event["tid"])) in (PAGE, WORKER)
+    ]
+    return sorted(found, key=lambda e: e["ts"])
 
 
-def frames(events: Iterable[dict[str, Any]], start: float = 0) -> list[float]:
-    """Return the milliseconds of each frame with an animation callback, all tasks before included.
+def spent(events: Iterable[dict[str, Any]], thread: str, start: float, end: float) -> float:
+    """Return the milliseconds that a thread worked on the tasks begun from `start` to before `end`.
 
     What the test's own messages to the page took is left out.
 
-    Parameters
-    ----------
-    events : iterable of dict
-        Those of the main thread, by time.
-    start : float
-        Only tasks that end after this time count.
-
     Examples
     --------
-    >>> task = {"name": TASK, "args": {}}
+    >>> task = {"name": TASK, "args": {}, "thread": PAGE}
     >>> trace = [
-    ...     task | {"ts": 0, "dur": 900, "tdur": 400},
-    ...     task | {"ts": 1000, "dur": 5000, "tdur": 2500},
-    ...     {"name": ANIMATION, "ts": 1500, "dur": 100, "tdur": 90, "args": {}},
-    ...     task | {"ts": 9000, "dur": 10, "tdur": 10},
+    ...     task | {"ts": 0, "tdur": 400},
+    ...     task | {"ts": 1000, "tdur": 2500},
+    ...     task | {"name": "Receive", "ts": 1001, "tdur": 100, "args": {"to": MESSAGE}},
+    ...     task | {"ts": 9000, "tdur": 10},
     ... ]
-    >>> frames(trace)
-    [2.9]
+    >>> spent(trace, PAGE, 0, 9000), spent(trace, WORKER, 0, 9000)
+    (2.8, 0.0)
     """
-    found, spent, end = [], 0.0, -1.0
-    animated = False
+    time = 0.0
     for event in events:
-        if event["ts"] > end and animated:
-            found.append(spent / 1000)
-            spent, animated = 0.0, False
-        if event["name"] == TASK and event["ts"] + event["dur"] > start:
-            spent += event.get("tdur", 0)
-            end = event["ts"] + event["dur"]
-        elif event["ts"] > end:
+        if event["thread"] != thread or not start <= event["ts"] < end:
             continue
-        elif event["name"] == ANIMATION:
-            animated = True
+        if event["name"] == TASK:
+            time += event.get("tdur", 0)
         elif MESSAGE in json.dumps(event.get("args", {})):
-            spent -= event.get("tdur", 0)
-    return [*found, spent / 1000] if animated else found
+            time -= event.get("tdur", 0)
+    return time / 1000
+
+
+def tasks_with(events: list[dict[str, Any]], kinds: Iterable[str]) -> list[float]:
+    """Return when the tasks of the page began in which events of these kinds came to it."""
+    found = []
+    begun = -math.inf
+    for event in events:
+        if event["thread"] != PAGE:
+            continue
+        if event["name"] == TASK:
+            begun = event["ts"]
+        elif event["name"] == "EventDispatch" and event["args"]["data"]["type"] in kinds:
+            found.append(begun)
+    return sorted(set(found))
+
+
+def frames(events: list[dict[str, Any]]) -> list[tuple[float, float]]:
+    """Return the milliseconds of page and worker from each movement of the hand to the next.
+
+    The browser gives a page all movements of a frame as one.
+    """
+    starts = tasks_with(events, ["pointermove"])
+    return [
+        (spent(events, PAGE, *between), spent(events, WORKER, *between))
+        for between in itertools.pairwise(starts)
+    ]
 
 
 def grips(page: Any, name: str) -> dict[str, Any]:
@@ -121,8 +149,8 @@ def hold(page: Any, grip: Any) -> tuple[float, float, bool]:
     return x, y, slider
 
 
-def dragged(browser: Any, page: Any, grip: Any, steps: int = 40) -> list[float]:
-    """Return the milliseconds of each frame while something is dragged to and fro."""
+def dragged(browser: Any, page: Any, grip: Any, steps: int = 40) -> list[tuple[float, float]]:
+    """Return the milliseconds of page and worker for each frame while something is dragged."""
     x, y, slider = hold(page, grip)
     right = 1 if x < page.viewport_size["width"] / 2 else -1
 
@@ -149,22 +177,28 @@ def dragged(browser: Any, page: Any, grip: Any, steps: int = 40) -> list[float]:
 
 
 def answered(browser: Any, page: Any, act: Callable[[], None], kinds: tuple[str, ...]) -> float:
-    """Return the milliseconds from an event of one of these kinds to the frame that answers it."""
+    """Return the milliseconds of page and worker from an event to the picture that answers it."""
 
     def patiently() -> None:
         act()
         page.wait_for_timeout(1500)
 
     events = recorded(browser, page, patiently)
-    began = min(
-        event["ts"]
-        for event in events
-        if event["name"] == "EventDispatch" and event["args"]["data"]["type"] in kinds
+    start = tasks_with(events, kinds)[0]
+    drawn = next(
+        (
+            e["ts"] + e["dur"]
+            for e in events
+            if e["thread"] == WORKER
+            and e["ts"] > start
+            and e["name"] == "FunctionCall"
+            and e["args"]["data"].get("functionName") == "port.onmessage"
+        ),
+        None,
     )
-    found = frames(events, began)
-    if not found:
-        raise AssertionError(f"no frame answered {kinds}")
-    return found[0]
+    if drawn is None:
+        raise AssertionError(f"no picture answered {kinds}")
+    return spent(events, PAGE, start, drawn) + spent(events, WORKER, start, drawn)
 
 
 def pages_with_explorables(html: Path) -> dict[str, str]:

@@ -6,8 +6,8 @@ import { DISTRIBUTIONS, crossEntropy, divergence, jensenShannon, normalise, term
 
 const NAMES = ["w1", "w2", "w3", "w4", "w5", "w6"];
 
-/** @param {import("../lib/explorable.js").Tools} tools @returns {import("../lib/explorable.js").View} */
-export function create({ stage, get, set, handle }) {
+/** @param {import("../lib/scene.js").Tools} tools @returns {import("../lib/scene.js").View} */
+export function create({ get, set, handle }) {
   let plot = null;
   const mixed = (state) => {
     const share = state.floor / 100;
@@ -28,7 +28,7 @@ export function create({ stage, get, set, handle }) {
   }
 
   const knobs = NAMES.map((name, k) =>
-    handle(stage, {
+    handle({
       label: `Probability of outcome ${k + 1} under q`,
       drag: (x, y) => move(k, plot.iy(y)),
       nudge: (right, up) => move(k, mixed(get())[k] + 0.01 * (up + right)),

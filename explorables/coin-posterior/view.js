@@ -7,7 +7,7 @@ import { cumulative, densityOf, mean, posterior, quantile, variance } from "./ma
 const COUNT = 300;
 const THETA = Array.from({ length: COUNT }, (_, k) => (k + 0.5) / COUNT);
 
-/** @param {import("../lib/explorable.js").Tools} tools @returns {import("../lib/explorable.js").View} */
+/** @param {import("../lib/scene.js").Tools} tools @returns {import("../lib/scene.js").View} */
 export function create({ get, set }) {
   return {
     draw(g, { width, height, state, theme }) {

@@ -6,7 +6,7 @@ import { IMAGE, KERNELS, OUT, SIDE, WINDOW, correlate, toeplitz } from "./math.j
 
 const short = (x) => String(+x.toFixed(2)).replace("-", "−");
 
-/** @returns {import("../lib/explorable.js").View} */
+/** @returns {import("../lib/scene.js").View} */
 export function create() {
   return {
     draw(g, { width, height, state, theme }) {

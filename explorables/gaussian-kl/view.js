@@ -14,10 +14,10 @@ const P = Object.fromEntries(
 );
 const ROOT = Math.sqrt(2 * Math.PI);
 
-/** @param {import("../lib/explorable.js").Tools} tools @returns {import("../lib/explorable.js").View} */
-export function create({ stage, get, set, handle }) {
+/** @param {import("../lib/scene.js").Tools} tools @returns {import("../lib/scene.js").View} */
+export function create({ get, set, handle }) {
   let plot = null;
-  const knob = handle(stage, {
+  const knob = handle({
     label: "Peak of q: across its mean, upwards narrower",
     drag: (x, y) => set({ mu: plot.ix(x), sigma: 1 / (ROOT * Math.max(plot.iy(y), 0.03)) }),
     nudge: (right, up) => {

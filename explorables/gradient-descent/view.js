@@ -6,10 +6,10 @@ import { bestShare, factors, path, rate, stepsTo } from "./math.js";
 
 const REACH = [1.25, 0.95]; // half the width and height of the plane that is shown
 
-/** @param {import("../lib/explorable.js").Tools} tools @returns {import("../lib/explorable.js").View} */
-export function create({ stage, get, set, handle }) {
+/** @param {import("../lib/scene.js").Tools} tools @returns {import("../lib/scene.js").View} */
+export function create({ get, set, handle }) {
   let plot = null;
-  const knob = handle(stage, {
+  const knob = handle({
     label: "Start of gradient descent",
     drag: (x, y) => set({ x1: plot.ix(x), x2: plot.iy(y) }),
     nudge: (right, up) => set({ x1: get().x1 + 0.02 * right, x2: get().x2 + 0.02 * up }),

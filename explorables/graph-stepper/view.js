@@ -13,7 +13,7 @@ const PLACES = {
 const short = (x) => fmt(+x.toPrecision(12), Math.abs(x) < 100 ? 3 : 4).replace(/(\.\d*?)0+$/, "$1").replace(/\.$/, "");
 const low = (k) => "₀₁₂₃₄₅"[k];
 
-/** @param {import("../lib/explorable.js").Tools} tools @returns {import("../lib/explorable.js").View} */
+/** @param {import("../lib/scene.js").Tools} tools @returns {import("../lib/scene.js").View} */
 export function create({ get, set }) {
   const steps = ({ program, step }) => Math.min(Math.round(step), length(program));
   return {

@@ -23,15 +23,14 @@ for (let light = 0; light < 32; light++) {
   }
 }
 
-/** @param {import("../lib/explorable.js").Tools} tools @returns {import("../lib/explorable.js").View} */
-export function create({ canvas, data, get, set, redraw }) {
+/** @param {import("../lib/scene.js").Tools} tools @returns {import("../lib/scene.js").View} */
+export function create({ data, get, set, redraw }) {
   const models = new Map();
-  const picture = document.createElement("canvas");
+  const picture = new OffscreenCanvas(1, 1);
   const ink = picture.getContext("2d");
   let pixels = null;
   let rest = 0;
   let moved = performance.now() - 1e4;
-  turnByHand(canvas, get, set);
 
   function model(state) {
     const key = `${state.surface} ${state.height}`;
@@ -55,6 +54,7 @@ export function create({ canvas, data, get, set, redraw }) {
   }
 
   return {
+    does: turning(get, set),
     draw(g, { width, height, state, theme, busy }) {
       const m = model(state);
       const quick = busy && performance.now() - moved < 250;
@@ -229,6 +229,7 @@ function names(g, theme, m, put, tilt) {
   const [x, y] = left.corner;
   g.save();
   g.strokeStyle = theme.muted;
+  g.lineWidth = 1;
   g.beginPath();
   g.moveTo(...put(x, y, 0).slice(0, 2));
   g.lineTo(...put(x, y, TALL).slice(0, 2));
@@ -275,46 +276,26 @@ function report(m, state, trip) {
 
 const capital = (text) => text[0].toUpperCase() + text.slice(1);
 
-/** Dragging turns and tilts (on a touch screen, up and down scroll the page); so do the keys. */
-function turnByHand(canvas, get, set) {
-  canvas.tabIndex = 0;
-  canvas.style.touchAction = "pan-y pinch-zoom";
-  canvas.style.cursor = "grab";
-  const turned = (turn) => ((((turn + 180) % 360) + 360) % 360) - 180;
-  let held = null;
-  canvas.addEventListener("pointerdown", (event) => {
-    const { clientX: x, clientY: y, pointerType, pointerId } = event;
-    const { turn, tilt } = get();
-    // A finger may be about to scroll.
-    held = { x, y, turn, tilt, started: pointerType !== "touch" };
-    canvas.setPointerCapture(pointerId);
-  });
-  canvas.addEventListener("pointermove", ({ clientX, clientY }) => {
-    if (!held) return;
-    const [across, down] = [clientX - held.x, clientY - held.y];
-    held.started ||= Math.abs(across) > 3 && Math.abs(across) > Math.abs(down);
-    if (held.started) set({ turn: turned(held.turn + 0.5 * across), tilt: held.tilt + 0.4 * down });
-  });
-  canvas.addEventListener("pointerup", () => {
-    held = null;
-  });
-  canvas.addEventListener("pointercancel", () => {
-    if (held?.started) set({ turn: held.turn, tilt: held.tilt });
-    held = null;
-  });
-  canvas.addEventListener("keydown", (event) => {
-    const { turn, tilt, zoom } = get();
-    const step = event.shiftKey ? 15 : 3;
-    const change = {
-      ArrowLeft: { turn: turned(turn - step) },
-      ArrowRight: { turn: turned(turn + step) },
-      ArrowUp: { tilt: tilt - step },
-      ArrowDown: { tilt: tilt + step },
-      "+": { zoom: zoom * 1.1 },
-      "-": { zoom: zoom / 1.1 },
-    }[event.key];
-    if (!change || event.altKey || event.ctrlKey || event.metaKey) return;
-    set(change);
-    event.preventDefault();
-  });
+/** Dragging turns and tilts; so do the keys, and two of them bring nearer and farther. */
+function turning(get, set) {
+  const round = (turn) => ((((turn + 180) % 360) + 360) % 360) - 180;
+  const keys = {
+    ArrowLeft: ({ turn }, step) => ({ turn: round(turn - step) }),
+    ArrowRight: ({ turn }, step) => ({ turn: round(turn + step) }),
+    ArrowUp: ({ tilt }, step) => ({ tilt: tilt - step }),
+    ArrowDown: ({ tilt }, step) => ({ tilt: tilt + step }),
+    "+": ({ zoom }) => ({ zoom: zoom * 1.1 }),
+    "-": ({ zoom }) => ({ zoom: zoom / 1.1 }),
+  };
+  let from = null;
+  return {
+    take() {
+      const { turn, tilt } = get();
+      from = { turn, tilt };
+    },
+    turn(across, down) {
+      set({ turn: round(from.turn + 0.5 * across), tilt: from.tilt + 0.4 * down });
+    },
+    key: (name, step) => set(keys[name](get(), step)),
+  };
 }

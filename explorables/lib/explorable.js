@@ -1,80 +1,65 @@
 /**
- * What all explorables share: controls and state, links to states, drawing when something changed,
- * the spoken sentence, themes, playing.
+ * The page's side of an explorable: controls, links to states, playing, the spoken sentence, the
+ * numbers when the hand rests. What is computed and drawn is in `scene.js`, in a worker.
  *
- * A view is a module with `create(tools)` that returns `draw(g, frame)`, which draws on a cleared
- * canvas and returns the values and the sentence to show. Nothing else knows of the page.
- *
- * @typedef {Record<string, number | string>} State
- * @typedef {{width: number, height: number, state: State, busy: boolean,
- *   theme: import("./color.js").Theme}} Frame
- * @typedef {{values?: Record<string, string>, sentence: string}} Report
- * @typedef {{
- *   stage: HTMLElement, canvas: HTMLCanvasElement, form: HTMLFormElement, data: any,
- *   get: () => State, set: (changes: State) => void, redraw: () => void,
- *   handle: typeof import("./handle.js").handle,
- * }} Tools
- * @typedef {{draw: (g: CanvasRenderingContext2D, frame: Frame) => Report,
- *   format?: Record<string, (value: number, state: State) => string>,
- *   action?: (name: string) => void}} View
+ * @typedef {import("./control.js").Control & {input: HTMLInputElement | HTMLSelectElement,
+ *   output: Element}} PageControl
  */
 
-import { readTheme } from "./color.js";
-import { formatControl } from "./format.js";
-import { handle } from "./handle.js";
-import { Moving, shareOf, slidable } from "./moving.js";
+import { natural, onScale, shareOf } from "./control.js";
+import { handle, slidable } from "./handle.js";
 
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
 const forced = matchMedia("(forced-colors: active)");
 
-/** @param {HTMLElement} root @returns {Promise<Explorable>} */
+/** One worker for all explorables of a page, and a promise that fails if it does not start. */
+let worker = null;
+let broken = null;
+
+function scenes() {
+  worker ??= new Worker(new URL("scene.js", import.meta.url), { type: "module" });
+  broken ??= new Promise((_, fail) => {
+    worker.onerror = ({ message }) => fail(new Error(message));
+  });
+  return worker;
+}
+
+/** @param {HTMLElement} root @returns {Promise<Explorable>} once it shows its first picture */
 export async function start(root) {
-  const base = new URL("..", import.meta.url);
-  const { explorable: name, data: address } = root.dataset;
-  const [view, data] = await Promise.all([
-    import(new URL(`${name}/view.js`, base).href),
-    address ? fetchJson(new URL(address, base)) : null,
-  ]);
-  return new Explorable(root, view.create, data);
+  const { data: address } = root.dataset;
+  const answer = address && (await fetch(new URL(`../${address}`, import.meta.url)));
+  if (answer && !answer.ok) throw new Error(`${answer.url}: ${answer.status}`);
+  const made = new Explorable(root, answer ? await answer.json() : null);
+  return Promise.race([made.started, broken]);
 }
 
-async function fetchJson(url) {
-  const answer = await fetch(url);
-  if (!answer.ok) throw new Error(`${url}: ${answer.status}`);
-  return answer.json();
+/** The later call wins; the earlier one never happens. */
+function debounce(action) {
+  let timer = 0;
+  return (milliseconds, ...given) => {
+    clearTimeout(timer);
+    timer = setTimeout(action, milliseconds, ...given);
+  };
 }
 
-/** The later call wins; the earlier one never happens. Without milliseconds each call gives its own. */
-function debounce(action, milliseconds) {
-  let [timer, rings, due, last] = [0, 0, 0];
-  const ring = () => {
-    timer = 0;
-    if (due - performance.now() > 1) set();
-    else action(last);
+const NAMES = "ink muted rule track paper surface blue vermillion green purple orange sky".split(" ");
+const density = () => Math.min(devicePixelRatio, 2);
+
+/** @param {Element} element @returns {import("./scene.js").Theme} what the style sheet gives it now */
+function themeOf(element) {
+  const style = getComputedStyle(element);
+  const theme = {
+    font: style.fontFamily, dark: style.colorScheme.includes("dark"), forced: forced.matches,
   };
-  const set = () => {
-    rings = due;
-    timer = setTimeout(ring, due - performance.now());
-  };
-  const later = (given) => {
-    due = performance.now() + (milliseconds ?? given);
-    last = given;
-    // A timer that rings too early is set again then: in most frames none is set.
-    if (timer && rings <= due) return;
-    clearTimeout(timer);
-    set();
-  };
-  later.cancel = () => {
-    clearTimeout(timer);
-    timer = 0;
-  };
-  return later;
+  for (const name of NAMES) theme[name] = style.getPropertyValue(`--x-${name}`).trim();
+  return theme;
 }
 
 class Explorable {
-  /** @param {HTMLElement} root @param {(tools: Tools) => View} create @param {any} data */
-  constructor(root, create, data) {
+  /** @param {HTMLElement} root @param {any} data */
+  constructor(root, data) {
     this.root = root;
+    this.name = root.dataset.explorable;
     this.form = root.querySelector("form");
     this.stage = root.querySelector(".explorable-stage");
     this.canvas = root.querySelector("canvas");
@@ -83,217 +68,231 @@ class Explorable {
     this.values = new Map(
       [...root.querySelectorAll("[data-value]")].map((field) => [field.dataset.value, field]),
     );
-    /** @type {Map<string, Control>} */
+    /** @type {Map<string, PageControl>} */
     this.controls = new Map(
       [...this.form.elements].filter(({ name }) => name).map((input) => [input.name, control(input)]),
     );
-    this.sliders = [...this.controls.values()].filter(({ input }) => input.type === "range");
-    this.g = this.canvas.getContext("2d");
-    this.moving = new Moving(this.stage);
+    this.sliders = [...this.controls.values()].filter(({ kind }) => kind === "range");
+    this.moving = document.createElement("canvas");
+    this.moving.className = "explorable-moving";
+    this.moving.setAttribute("aria-hidden", "true");
     /** @type {ReturnType<typeof handle>[]} */
     this.handles = [];
-    this.shown = new Map();
-    this.pending = 0;
-    this.held = false;
+    /** @type {import("./scene.js").Report | null} the last one, and the one that the page shows */
+    this.report = this.settled = null;
+    this.held = this.covered = false;
     this.playing = null;
-    /** @type {State} */
-    this.initial = {};
-    for (const [name, control] of this.controls) this.initial[name] = initial(control);
-    this.state = {};
-    for (const [name, control] of this.controls) this.state[name] = read(control);
-    this.put = { ...this.state };
-    this.say = debounce((sentence) => this.write(sentence), 350);
+    // What the scene has not been told yet: it is told all at once when it has answered the last.
+    this.messages = [];
+    this.answered = false;
+    this.say = debounce((sentence) => write(this.status, sentence));
     this.rest = debounce(() => this.settle());
-    this.save = debounce(() => {
-      history.replaceState(history.state, "", this.link.hash);
-    }, 350);
-    this.view = create({
-      stage: this.stage,
-      canvas: this.canvas,
-      form: this.form,
-      data,
-      get: () => this.state,
-      set: (changes) => this.change(changes),
-      redraw: () => this.request(false),
-      handle: (stage, options) => {
-        const made = handle(stage, options);
-        this.handles.push(made);
-        return made;
-      },
-    });
+    this.save = debounce(() => history.replaceState(history.state, "", this.link.hash));
+    /** @type {import("./scene.js").State} */
+    this.initial = {};
+    const state = {};
+    for (const [name, control] of this.controls) {
+      this.initial[name] = initial(control);
+      state[name] = read(control);
+    }
+    /** @type {Promise<Explorable>} */
+    this.started = this.open(data, state);
     this.listen();
     this.resize();
-    this.showControls();
-    this.paint(true);
-    root.classList.add("explorable-started");
+  }
+
+  /** Has a scene made, which takes over both canvases. */
+  open(data, state) {
+    const { port1, port2 } = new MessageChannel();
+    const [canvas, moving] = [this.canvas, this.moving].map((c) => c.transferControlToOffscreen());
+    const controls = [...this.controls.values()].map(({ input, output, ...rest }) => rest);
+    const { name } = this;
+    const given = { port: port2, name, canvas, moving, controls, data, state };
+    scenes().postMessage(given, [port2, canvas, moving]);
+    this.port = port1;
+    return new Promise((started, fail) => {
+      port1.onmessage = async ({ data: made }) => {
+        if (made.failed) return fail(new Error(made.failed));
+        await this.furnish(made);
+        port1.onmessage = ({ data: heard }) => {
+          this.hear(heard);
+          this.root.classList.add("explorable-started");
+          started(this);
+        };
+        this.send();
+      };
+    });
+  }
+
+  /** Makes what can be taken hold of. */
+  async furnish({ points, hand }) {
+    const { stage, canvas } = this;
+    const tell = (...message) => this.tell(...message);
+    this.handles = points.map((look, k) => handle(stage, look, k, tell));
+    if (hand) (await import(`../${this.name}/hand.js`)).take(canvas, tell);
+  }
+
+  /** Whether a hand or a play moves something. */
+  get moves() {
+    return this.held || this.playing;
+  }
+
+  tell(...message) {
+    this.messages.push(message);
+    if (this.answered) this.send();
+  }
+
+  send() {
+    this.answered = false;
+    this.port.postMessage(this.messages.splice(0));
+  }
+
+  /** @param {{answer?: boolean, report: import("./scene.js").Report | null}} heard */
+  hear({ answer, report }) {
+    if (answer) this.answered = true;
+    if (this.answered && this.messages.length) this.send();
+    if (report) this.show(report);
+    this.rest(this.moves ? 1500 : 0);
+  }
+
+  /** Takes up what the scene has drawn. */
+  show(report) {
+    const first = this.report === null;
+    this.report = report;
+    this.handles.forEach((handle, k) => {
+      handle.at = report.points[k];
+    });
+    if (first || forced.matches) this.settle();
+    if (first) write(this.status, report.sentence);
   }
 
   listen() {
     const { form } = this;
     form.addEventListener("input", ({ target }) => {
       this.stop();
-      this.put[target.name] = read(this.controls.get(target.name));
-      this.change({ [target.name]: this.put[target.name] });
+      this.tell("set", { [target.name]: read(this.controls.get(target.name)) });
     });
     form.addEventListener("submit", (event) => event.preventDefault());
     form.addEventListener("reset", (event) => {
       event.preventDefault();
-      this.show("");
+      this.goTo("");
     });
     for (const control of this.sliders) {
       slidable(control.input.parentElement, control, (value) => {
-        this.change({ [control.name]: natural(control, value) });
+        this.tell("set", { [control.name]: natural(control, value) });
       });
     }
-    const take = ({ target }) => {
-      if (!target.closest("button")) this.stop();
-      this.settle();
+    const take = () => {
+      this.stop();
       this.held = true;
+      this.settle();
+      this.cover();
     };
-    form.addEventListener("pointerdown", take, { capture: true });
+    for (const place of [this.stage, ...this.sliders.map(({ input }) => input.parentElement)]) {
+      place.addEventListener("pointerdown", take, { capture: true });
+    }
     for (const end of ["pointerup", "pointercancel"]) {
       addEventListener(end, () => {
         if (!this.held) return;
         this.held = false;
-        this.settle();
+        this.rest(0);
       });
     }
-    for (const button of form.querySelectorAll(".explorable-play")) {
-      button.addEventListener("click", () => this.play(button));
-    }
-    for (const button of form.querySelectorAll(".explorable-action")) {
-      button.addEventListener("click", () => this.view.action(button.dataset.action));
-    }
-    new ResizeObserver(() => {
-      if (this.resize()) this.request(false);
-    }).observe(this.stage);
-    const retheme = () => {
-      this.theme = null;
-      this.request(false);
-    };
-    new MutationObserver(retheme).observe(document.documentElement, {
+    form.addEventListener("click", ({ target }) => {
+      const button = target.closest("button");
+      if (button?.dataset.range) this.play(button);
+      else if (button?.dataset.action) this.tell("act", button.dataset.action);
+    });
+    new ResizeObserver(() => this.resize()).observe(this.stage);
+    const theme = () => this.tell("fit", { theme: themeOf(form) });
+    new MutationObserver(theme).observe(document.documentElement, {
       attributes: true,
       attributeFilter: ["data-theme"],
     });
-    document.fonts?.ready.then(retheme);
+    forced.addEventListener("change", theme);
+    theme();
   }
 
-  /** Fits the canvas to the stage; returns whether that changed anything. */
+  /** Fits the picture to the stage. */
   resize() {
     const { clientWidth: width, clientHeight: height } = this.stage;
-    const dense = Math.min(devicePixelRatio || 1, 2);
-    if (!width || (width === this.width && height === this.height && dense === this.dense)) {
-      return false;
-    }
-    Object.assign(this, { width, height, dense });
-    this.canvas.width = Math.round(width * dense);
-    this.canvas.height = Math.round(height * dense);
-    return true;
+    const size = [width, height, density()];
+    if (!width || String(size) === this.size) return;
+    this.size = String(size);
+    this.tell("fit", { width, height, dense: density() });
   }
 
-  /** Draws soon; `busy` while the state changes, so that a view may take it easy. */
-  request(busy = true) {
-    this.busy = busy;
-    this.pending ||= requestAnimationFrame(() => this.paint());
+  /**
+   * Tells the scene what the page shows, so that it draws over it what differs while a hand moves.
+   */
+  cover() {
+    const layout = this.moves ? this.measured() : null;
+    if (!layout && !this.covered) return;
+    this.covered = Boolean(layout);
+    this.tell("shown", this.settled, layout);
   }
 
-  paint(first = false) {
-    this.pending = 0;
-    if (!this.width) return;
-    this.theme ??= readTheme(this.form);
-    const { g, width, height, state, theme } = this;
-    g.setTransform(this.dense, 0, 0, this.dense, 0, 0);
-    g.clearRect(0, 0, width, height);
-    const { busy = false } = this;
-    this.report = this.view.draw(g, { width, height, state, theme, busy });
-    if (!forced.matches) for (const { draw } of this.handles) draw(g, theme);
-    if (first || forced.matches) return this.settle(first);
-    this.moving.draw(theme, ...this.differences());
-    this.rest(this.held || this.playing ? 1500 : 0);
-  }
-
-  /** Texts and sliders that the page does not show yet. */
-  differences() {
-    const texts = [];
-    const sliders = [];
-    const tell = (element, text) => {
-      if (this.shown.get(element) !== text) texts.push([element, text]);
+  /** Where numbers and sliders are. @returns {import("./moving.js").Layout} */
+  measured() {
+    const { form, moving, stage } = this;
+    const top = stage.nextElementSibling.offsetTop;
+    const [width, height] = [form.clientWidth, form.clientHeight - top];
+    const place = `top: ${top}px; width: ${width}px; height: ${height}px`;
+    if (moving.style.cssText !== place) moving.style.cssText = place;
+    const origin = form.getBoundingClientRect();
+    // On a slide the form is shown larger or smaller than it is laid out.
+    const scale = form.offsetWidth / origin.width;
+    const [left, over] = [origin.left + form.clientLeft / scale, origin.top + (form.clientTop + top) / scale];
+    const box = (element) => {
+      const { left: x, top: y, width, height } = element.getBoundingClientRect();
+      return { x: scale * (x - left), y: scale * (y - over), width: scale * width, height: scale * height };
     };
-    for (const [name, text] of Object.entries(this.report.values ?? {})) {
-      tell(this.values.get(name), text);
+    const text = (element) => {
+      const { fontSize, fontFamily, color, textAlign, lineHeight } = getComputedStyle(element);
+      const look = { font: `${fontSize} ${fontFamily}`, color, right: textAlign === "right" };
+      return { ...box(element), ...look, lineHeight: parseFloat(lineHeight) };
+    };
+    const [values, outputs, sliders] = [{}, {}, {}];
+    for (const [name, element] of this.values) values[name] = text(element);
+    for (const { name, input, output } of this.sliders) {
+      outputs[name] = text(output);
+      sliders[name] = box(input);
     }
-    for (const control of this.sliders) {
-      tell(control.output, this.textOf(control));
-      const value = this.state[control.name];
-      if (this.put[control.name] === value) continue;
-      sliders.push([control.input, shareOf(control, onScale(control, value))]);
-    }
-    return [texts, sliders];
+    if (!moving.parentElement) form.append(moving);
+    return { width, height, dense: density(), values, outputs, sliders };
   }
 
   /** Has the page itself show the state: numbers, controls, points, link, and in a while the sentence. */
-  settle(first = false) {
-    this.rest.cancel();
-    this.showControls();
-    const { values = {}, sentence } = this.report;
-    for (const [name, text] of Object.entries(values)) this.tell(this.values.get(name), text);
-    for (const { settle } of this.handles) settle();
-    this.moving.end();
-    if (first) this.write(sentence);
-    else this.say(sentence);
-  }
-
-  tell(element, text) {
-    if (this.shown.get(element) === text) return;
-    element.textContent = text;
-    this.shown.set(element, text);
-  }
-
-  write(sentence) {
-    if (this.status.textContent !== sentence) this.status.textContent = sentence;
-  }
-
-  /** Changes the state. @param {State} changes */
-  change(changes) {
-    for (const [name, value] of Object.entries(changes)) {
-      const control = this.controls.get(name);
-      if (control) this.state[name] = fit(control, value, this.state[name]);
-    }
-    this.request();
-  }
-
-  textOf({ name, look }) {
-    const format = this.view.format?.[name];
-    const value = this.state[name];
-    return format ? format(value, this.state) : formatControl(value, look);
-  }
-
-  /** Has the controls show the state, and the link name it. */
-  showControls() {
-    for (const [name, control] of this.controls) put(control, this.state[name]);
-    this.put = { ...this.state };
+  settle() {
+    const { report } = this;
+    // What comes next is newer: a key may have moved a slider already.
+    if (!report || this.messages.length || !this.answered) return;
+    const same = report === this.settled;
+    // Once it has been painted, nothing has to lie over it.
+    if (this.covered && !(same && this.moves)) requestAnimationFrame(() => setTimeout(() => this.cover()));
+    if (same) return;
+    this.settled = report;
+    for (const [name, control] of this.controls) put(control, report.state[name]);
     for (const control of this.sliders) {
-      const { input, output } = control;
-      input.style.setProperty("--x-at", shareOf(control, input.value).toFixed(4));
-      const text = this.textOf(control);
-      this.tell(output, text);
-      input.setAttribute("aria-valuetext", text);
+      const { name, input, output } = control;
+      input.style.setProperty("--x-at", shareOf(control, report.state[name]).toFixed(4));
+      write(output, report.outputs[name]);
+      input.setAttribute("aria-valuetext", report.outputs[name]);
     }
+    for (const [name, text] of Object.entries(report.values)) write(this.values.get(name), text);
+    for (const { settle } of this.handles) settle();
+    this.say(350, report.sentence);
     const hash = `#${this.address()}`;
-    if (this.link.hash === hash) return;
-    this.link.hash = hash;
-    this.save();
+    if (this.link.hash !== hash) {
+      this.link.hash = hash;
+      this.save(350);
+    }
   }
 
   /** The fragment that leads to the present state: what differs from the first one. */
   address() {
-    const parts = [this.root.id];
-    for (const [name, value] of Object.entries(this.state)) {
-      if (value !== this.initial[name]) {
-        parts.push(`${name}=${value}`);
-      }
-    }
-    return parts.join("&");
+    const changed = Object.entries(this.report.state).filter(([name, value]) => value !== this.initial[name]);
+    return [this.root.id, ...changed.map((pair) => pair.join("="))].join("&");
   }
 
   /** Sets a state given as `key=value&…`; what it does not name gets its first value. */
@@ -306,11 +305,11 @@ class Explorable {
         changes[name] = typeof changes[name] === "number" ? Number(value) : value;
       }
     }
-    this.change(changes);
+    this.tell("set", changes);
   }
 
   /** The same at the reader's wish: brings the figure into view, unless most of it is there. */
-  show(text) {
+  goTo(text) {
     this.restore(text);
     const box = this.stage.getBoundingClientRect();
     if (box.top < 0 || box.bottom > innerHeight) {
@@ -322,21 +321,24 @@ class Explorable {
   play(button) {
     if (this.playing) return this.stop();
     const control = this.controls.get(button.dataset.range);
-    const { input, name, low, high, step: grain } = control;
-    if (calm.matches) return this.change({ [name]: natural(control, high) });
-    let value = Number(input.value) >= high ? low : Number(input.value);
+    const { name, low, high, step: grain } = control;
+    if (calm.matches) return this.tell("set", { [name]: natural(control, high) });
+    const now = onScale(control, this.report.state[name]);
+    let value = now >= high ? low : now;
     let before = performance.now();
     const label = button.textContent;
-    const step = (now) => {
-      value += ((high - low) * (now - before)) / (1000 * button.dataset.seconds);
-      before = now;
+    const step = (time) => {
+      value += ((high - low) * (time - before)) / (1000 * button.dataset.seconds);
+      before = time;
       const steps = Math.round((Math.min(value, high) - low) / grain);
-      this.change({ [name]: natural(control, +(low + steps * grain).toPrecision(9)) });
+      this.tell("set", { [name]: natural(control, +(low + steps * grain).toPrecision(9)) });
       if (value < high) this.playing.frame = requestAnimationFrame(step);
       else this.stop();
     };
     button.textContent = "Pause";
     this.playing = { button, label, frame: requestAnimationFrame(step) };
+    this.settle();
+    this.cover();
   }
 
   stop() {
@@ -345,17 +347,15 @@ class Explorable {
     cancelAnimationFrame(frame);
     button.textContent = label;
     this.playing = null;
-    this.request(false);
+    this.rest(0);
   }
 }
 
-/**
- * What the page says of a control, read once: it is asked for in every frame.
- * @typedef {{input: HTMLInputElement | HTMLSelectElement, name: string, kind: string,
- *   logarithmic: boolean, low: number, high: number, step: number, look: DOMStringMap,
- *   output: Element}} Control bounds and step on the slider's own scale
- * @returns {Control}
- */
+function write(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}
+
+/** What the page says of a control. @returns {PageControl} */
 function control(input) {
   const { name, dataset, step } = input;
   const { min, max } = input.type === "hidden" ? dataset : input;
@@ -363,12 +363,10 @@ function control(input) {
     input, name, kind: input.tagName === "SELECT" ? "select" : input.type,
     logarithmic: dataset.scale === "log",
     low: Number(min ?? -Infinity), high: Number(max ?? Infinity), step: Number(step),
+    choices: Array.from(input.options ?? [], ({ value }) => value),
     look: { ...dataset }, output: input.nextElementSibling,
   };
 }
-
-const natural = ({ logarithmic }, value) =>
-  logarithmic ? +(10 ** Number(value)).toPrecision(3) : Number(value);
 
 /** The value that a control starts with. */
 function initial(control) {
@@ -388,23 +386,6 @@ function read(control) {
   if (kind === "checkbox") return Number(input.checked);
   return natural(control, input.value);
 }
-
-/** The value nearest to one that a control can take; `now` if there is none. */
-function fit(control, value, now) {
-  const { input, kind, low, high } = control;
-  if (kind === "select") {
-    return [...input.options].some((option) => option.value === value) ? value : now;
-  }
-  if (kind === "checkbox") return Number(Boolean(Number(value)));
-  if (!Number.isFinite(value)) return now;
-  return asInLinks(Math.min(Math.max(value, natural(control, low)), natural(control, high)));
-}
-
-/** A number as links write it, so that they lead to the very state. */
-const asInLinks = (value) => +value.toPrecision(9);
-
-/** Where a value is on a slider. */
-const onScale = ({ logarithmic }, value) => (logarithmic ? Math.log10(value) : value);
 
 /** Has a control show a value that it can take. */
 function put(control, value) {

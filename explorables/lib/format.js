@@ -1,9 +1,7 @@
 /** Numbers as one writes them by hand. */
 
-const RAISED = { "-": "⁻", 0: "⁰", 1: "¹", 2: "²", 3: "³", 4: "⁴", 5: "⁵", 6: "⁶", 7: "⁷", 8: "⁸", 9: "⁹" };
-
 /** @param {number} n @returns {string} an exponent in superscript */
-export const raised = (n) => String(n).replace(/./g, (sign) => RAISED[sign]);
+export const raised = (n) => String(n).replace(/./g, (sign) => "⁰¹²³⁴⁵⁶⁷⁸⁹"[sign] ?? "⁻");
 
 /** A true minus sign. */
 const minus = (text) => text.replace("-", "−");

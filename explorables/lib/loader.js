@@ -39,7 +39,7 @@
   for (const button of document.querySelectorAll("button.explorable-set")) {
     const root = document.getElementById(`explorable-${button.dataset.explorableFor}`);
     button.addEventListener("click", async () => {
-      (await start(root))?.show(button.dataset.state);
+      (await start(root))?.goTo(button.dataset.state);
     });
   }
 

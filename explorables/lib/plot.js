@@ -1,9 +1,8 @@
 /** Axes, lines and words on a canvas, in CSS pixels. */
 
-import { viridis } from "./color.js";
 import { raised } from "./format.js";
 
-/** @typedef {import("./color.js").Theme} Theme */
+/** @typedef {import("./scene.js").Theme} Theme */
 
 /**
  * @typedef {{
@@ -39,10 +38,10 @@ const pictures = new WeakMap();
 
 /**
  * Draws something again as a picture if it is the same as before: words take time.
- * @param {CanvasRenderingContext2D} g @param {Theme} theme
+ * @param {OffscreenCanvasRenderingContext2D} g @param {Theme} theme
  * @param {string} key all that it depends on, but colours
  * @param {[number, number, number, number]} box left, top, right, bottom
- * @param {(g: CanvasRenderingContext2D) => void} draw
+ * @param {(g: OffscreenCanvasRenderingContext2D) => void} draw
  */
 export function kept(g, theme, key, box, draw) {
   if (!pictures.has(theme)) pictures.set(theme, new Map());
@@ -76,7 +75,7 @@ export function kept(g, theme, key, box, draw) {
 
 /**
  * Draws axes with ticks and names, and returns the maps from values to pixels.
- * @param {CanvasRenderingContext2D} g
+ * @param {OffscreenCanvasRenderingContext2D} g
  * @param {Theme} theme
  * @param {{
  *   box: [number, number, number, number], x: [number, number], y: [number, number],
@@ -156,7 +155,7 @@ function segment(g, x0, y0, x1, y1) {
 
 /**
  * Writes words.
- * @param {CanvasRenderingContext2D} g @param {Theme} theme
+ * @param {OffscreenCanvasRenderingContext2D} g @param {Theme} theme
  * @param {string} text @param {number} x @param {number} y
  * @param {{align?: CanvasTextAlign, base?: CanvasTextBaseline, color?: string, size?: number,
  *   turn?: number, halo?: string, bold?: boolean}} [options]
@@ -187,7 +186,7 @@ export function say(g, theme, text, x, y, options = {}) {
 
 /**
  * Keeps what is drawn inside the axes.
- * @param {CanvasRenderingContext2D} g @param {Plot} plot @param {() => void} draw
+ * @param {OffscreenCanvasRenderingContext2D} g @param {Plot} plot @param {() => void} draw
  */
 export function inside(g, plot, draw) {
   g.save();
@@ -203,7 +202,7 @@ let [px, py] = [new Float64Array(512), new Float64Array(512)];
 
 /**
  * Draws a line through points; it breaks where a coordinate is not finite.
- * @param {CanvasRenderingContext2D} g @param {Plot} plot
+ * @param {OffscreenCanvasRenderingContext2D} g @param {Plot} plot
  * @param {ArrayLike<number>} xs @param {ArrayLike<number>} ys
  * @param {{color: string, width?: number, dash?: number[], fill?: string, to?: number}} look
  */
@@ -280,7 +279,7 @@ function clipped([x0, y0], [x1, y1], [left, right, top, bottom]) {
 
 /**
  * Draws a dot, with an edge in the paper's colour.
- * @param {CanvasRenderingContext2D} g @param {Theme} theme
+ * @param {OffscreenCanvasRenderingContext2D} g @param {Theme} theme
  * @param {number} x @param {number} y @param {string} color @param {number} [radius]
  */
 export function dot(g, theme, x, y, color, radius = 4) {
@@ -295,7 +294,7 @@ export function dot(g, theme, x, y, color, radius = 4) {
 
 /**
  * Draws an arrow.
- * @param {CanvasRenderingContext2D} g
+ * @param {OffscreenCanvasRenderingContext2D} g
  * @param {number} x0 @param {number} y0 @param {number} x1 @param {number} y1
  * @param {string} color @param {number} [width]
  */
@@ -316,32 +315,6 @@ export function arrow(g, x0, y0, x1, y1, color, width = 2) {
   g.lineTo(x1 - ux * head + uy * head * 0.45, y1 - uy * head - ux * head * 0.45);
   g.fill();
   g.restore();
-}
-
-const PALETTE = Uint8ClampedArray.from({ length: 1024 }, (_, k) =>
-  k % 4 === 3 ? 255 : viridis((k >> 2) / 255)[k % 4],
-);
-
-/**
- * Draws a field of colours as an image, one square a value.
- * @param {CanvasRenderingContext2D} g @param {Plot} plot
- * @param {{columns: number, rows: number, level: (column: number, row: number) => number,
- *   x: [number, number], y: [number, number]}} field rows from the top; levels from 0 to 1
- */
-export function field(g, plot, { columns, rows, level, x, y }) {
-  const canvas = document.createElement("canvas");
-  [canvas.width, canvas.height] = [columns, rows];
-  const context = canvas.getContext("2d", { willReadFrequently: true });
-  const image = context.createImageData(columns, rows);
-  for (let row = 0, at = 0; row < rows; row++) {
-    for (let column = 0; column < columns; column++, at += 4) {
-      const from = 4 * Math.round(255 * level(column, row));
-      for (let k = 0; k < 4; k++) image.data[at + k] = PALETTE[from + k];
-    }
-  }
-  context.putImageData(image, 0, 0);
-  const [x0, x1, y0, y1] = [plot.sx(x[0]), plot.sx(x[1]), plot.sy(y[1]), plot.sy(y[0])];
-  g.drawImage(canvas, x0, y0, x1 - x0, y1 - y0);
 }
 
 /** A legend of lines: each a sample and its name, from the left. */
@@ -371,46 +344,4 @@ export function legend(g, theme, x, y, entries) {
 export function panels(width, height, share = 0.5, upper = 0.55) {
   if (width >= 520) return [[0, 0, width * share, height], [width * share, 0, width, height]];
   return [[0, 0, width, height * upper], [0, height * upper, width, height]];
-}
-
-/**
- * Level lines of a function over a plot, as one path to stroke.
- * @param {Plot} plot @param {(x: number, y: number) => number} f
- * @param {number[]} levels @param {number} [cells] so many in each direction
- * @returns {Path2D}
- */
-export function levelLines(plot, f, levels, cells = 64) {
-  const lines = new Path2D();
-  const [dx, dy] = [(plot.right - plot.left) / cells, (plot.bottom - plot.top) / cells];
-  const values = Array.from({ length: cells + 1 }, (_, i) =>
-    Array.from({ length: cells + 1 }, (_, j) =>
-      f(plot.ix(plot.left + i * dx), plot.iy(plot.top + j * dy)),
-    ),
-  );
-  for (const level of levels) {
-    for (let i = 0; i < cells; i++) {
-      for (let j = 0; j < cells; j++) {
-        // Most cells are wholly above or below.
-        const below = (values[i][j] < level) + (values[i + 1][j] < level) +
-          (values[i + 1][j + 1] < level) + (values[i][j + 1] < level);
-        if (below % 4 === 0) continue;
-        const corners = [
-          [i, j], [i + 1, j], [i + 1, j + 1], [i, j + 1],
-        ];
-        const ends = [];
-        for (let k = 0; k < 4; k++) {
-          const [[a, b], [c, d]] = [corners[k], corners[(k + 1) % 4]];
-          const [v, w] = [values[a][b] - level, values[c][d] - level];
-          if (v < 0 === w < 0) continue;
-          const t = v / (v - w);
-          ends.push([plot.left + (a + t * (c - a)) * dx, plot.top + (b + t * (d - b)) * dy]);
-        }
-        for (let k = 0; k + 1 < ends.length; k += 2) {
-          lines.moveTo(...ends[k]);
-          lines.lineTo(...ends[k + 1]);
-        }
-      }
-    }
-  }
-  return lines;
 }

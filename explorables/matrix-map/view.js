@@ -9,8 +9,8 @@ const CIRCLE = Array.from({ length: 121 }, (_, k) => {
   return [Math.cos(t), Math.sin(t)];
 });
 
-/** @param {import("../lib/explorable.js").Tools} tools @returns {import("../lib/explorable.js").View} */
-export function create({ stage, get, set, handle }) {
+/** @param {import("../lib/scene.js").Tools} tools @returns {import("../lib/scene.js").View} */
+export function create({ get, set, handle }) {
   let plot = null;
   const round = (x) => Math.round(20 * x) / 20;
   const knobs = [["a", "c", "first", "vermillion"], ["b", "d", "second", "green"]].map(
@@ -18,13 +18,13 @@ export function create({ stage, get, set, handle }) {
       x,
       y,
       color,
-      knob: handle(stage, {
+      knob: handle({
         label: `The ${which} column, where the ${which} unit vector goes`,
         color,
         drag: (px, py) => set({ [x]: round(plot.ix(px)), [y]: round(plot.iy(py)), share: 100 }),
         nudge: (right, up) =>
           set({ [x]: get()[x] + 0.05 * right, [y]: get()[y] + 0.05 * up, share: 100 }),
-      }).place,
+      }),
     }),
   );
   return {
@@ -49,7 +49,7 @@ export function create({ stage, get, set, handle }) {
       });
       for (const { x, y, knob } of knobs) {
         const place = x === "a" ? [now[0], now[2]] : [now[1], now[3]];
-        knob(
+        knob.place(
           plot.sx(place[0]), plot.sy(place[1]), state[x],
           `${fixed(state[x], 2)} across, ${fixed(state[y], 2)} up`,
         );

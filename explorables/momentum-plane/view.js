@@ -1,7 +1,8 @@
 /** Choose step size and momentum by a point in their plane. */
 
 import { fixed, fmt } from "../lib/format.js";
-import { axes, dot, field, inside, kept, legend, line, panels, say } from "../lib/plot.js";
+import { axes, dot, inside, kept, legend, line, panels, say } from "../lib/plot.js";
+import { field } from "./field.js";
 import { best, border, path, radius, rate, regime } from "./math.js";
 
 const ALPHA = [0, 4];
@@ -9,20 +10,22 @@ const BETA = [0, 1];
 const [COLUMNS, ROWS] = [72, 48];
 const STEPS = 120;
 
-/** @param {import("../lib/explorable.js").Tools} tools @returns {import("../lib/explorable.js").View} */
-export function create({ stage, canvas, get, set, handle }) {
+/** @param {import("../lib/scene.js").Tools} tools @returns {import("../lib/scene.js").View} */
+export function create({ get, set, handle }) {
   let plot = null;
-  const knob = handle(stage, {
+  const knob = handle({
     label: "Step size and momentum",
     drag: (x, y) => set({ alpha: plot.ix(x), beta: plot.iy(y) }),
     nudge: (right, up) => set({ alpha: get().alpha + 0.02 * right, beta: get().beta + 0.01 * up }),
   });
-  canvas.addEventListener("click", ({ offsetX: x, offsetY: y }) => {
-    if (x > plot.left && x < plot.right && y > plot.top && y < plot.bottom) {
-      set({ alpha: plot.ix(x), beta: plot.iy(y) });
-    }
-  });
   return {
+    does: {
+      press(x, y) {
+        if (x > plot.left && x < plot.right && y > plot.top && y < plot.bottom) {
+          set({ alpha: plot.ix(x), beta: plot.iy(y) });
+        }
+      },
+    },
     draw(g, { width, height, state, theme }) {
       const { method, kappa, alpha, beta } = state;
       const [left, right] = panels(width, height, 0.54, 0.55);

@@ -1,7 +1,8 @@
 /** Five optimizers from one start that the reader moves. */
 
 import { fixed, fmt } from "../lib/format.js";
-import { axes, dot, inside, kept, legend, levelLines, line, panels, say } from "../lib/plot.js";
+import { axes, dot, inside, kept, legend, line, panels, say } from "../lib/plot.js";
+import { levelLines } from "./levels.js";
 import { RIVALS, SURFACES, tune, walk } from "./math.js";
 
 const MOST = 300;
@@ -14,8 +15,8 @@ const COLORS = {
   descent: "blue", momentum: "vermillion", rmsprop: "green", adam: "purple", lion: "orange",
 };
 
-/** @param {import("../lib/explorable.js").Tools} tools @returns {import("../lib/explorable.js").View} */
-export function create({ stage, get, set, handle }) {
+/** @param {import("../lib/scene.js").Tools} tools @returns {import("../lib/scene.js").View} */
+export function create({ get, set, handle }) {
   let plot = null;
   // Filled anew by every race.
   const all = RIVALS.map((rival) => {
@@ -23,7 +24,7 @@ export function create({ stage, get, set, handle }) {
     return { rival, xs, ys, heights, rate: 0, needed: Infinity };
   });
   let run = "";
-  const knob = handle(stage, {
+  const knob = handle({
     label: "Start of the race",
     color: "ink",
     drag: (x, y) => set({ x: plot.ix(x), y: plot.iy(y) }),

@@ -7,8 +7,8 @@ import { STEPS, losses, plan, sums } from "./math.js";
 const TIMES = Array.from({ length: STEPS + 1 }, (_, t) => t);
 const NAMES = ["flat", "middle", "steep"];
 
-/** @param {import("../lib/explorable.js").Tools} tools @returns {import("../lib/explorable.js").View} */
-export function create({ stage, data, get, set, handle }) {
+/** @param {import("../lib/scene.js").Tools} tools @returns {import("../lib/scene.js").View} */
+export function create({ data, get, set, handle }) {
   let plot = null;
   const total = (parts) => parts.reduce((sum, part) => sum + part, 0);
   const least = data.least;
@@ -26,7 +26,7 @@ export function create({ stage, data, get, set, handle }) {
 
   const times = (state) => [0, state.t1, state.t2, state.t3, STEPS];
   const knobs = [0, 1, 2, 3, 4].map((k) =>
-    handle(stage, {
+    handle({
       label: `Knot ${k + 1} of 5`,
       color: "blue",
       drag: (x, y) => move(k, plot.ix(x), plot.iy(y)),

@@ -7,17 +7,17 @@ import { central, forward, slope, value } from "./math.js";
 const STEPS = Array.from({ length: 150 }, (_, k) => 10 ** (-16 + (16.2 * k) / 149));
 const FLOOR = 1e-17; // where an error of zero is drawn
 
-/** @param {import("../lib/explorable.js").Tools} tools @returns {import("../lib/explorable.js").View} */
-export function create({ stage, get, set, handle }) {
+/** @param {import("../lib/scene.js").Tools} tools @returns {import("../lib/scene.js").View} */
+export function create({ get, set, handle }) {
   let plot = null;
   const known = new Map();
-  const knob = handle(stage, {
+  const knob = handle({
     label: "The point x",
     color: "blue",
     drag: (x) => set({ x: Math.round(1000 * plot.ix(x)) / 1000 }),
     nudge: (right, up) => set({ x: get().x + 0.01 * (right + up) }),
   });
-  const other = handle(stage, {
+  const other = handle({
     label: "The second point x + h",
     drag: (x) => set({ h: Math.max(plot.ix(x) - get().x, 1e-3) }),
     nudge: (right, up) => set({ h: get().h * 1.05 ** (right + up) }),

@@ -8,11 +8,11 @@ const NAMES = ["z1", "z2", "z3", "z4"];
 const TEMPERATURES = Array.from({ length: 200 }, (_, k) => 10 ** (-1.3 + (2.8 * k) / 199));
 const LOW = "₁₂₃₄";
 
-/** @param {import("../lib/explorable.js").Tools} tools @returns {import("../lib/explorable.js").View} */
-export function create({ stage, get, set, handle }) {
+/** @param {import("../lib/scene.js").Tools} tools @returns {import("../lib/scene.js").View} */
+export function create({ get, set, handle }) {
   let plot = null;
   const knobs = NAMES.map((name, k) =>
-    handle(stage, {
+    handle({
       label: `Logit z${LOW[k]}`,
       drag: (x, y) => set({ [name]: Math.round(20 * plot.iy(y)) / 20 }),
       nudge: (right, up) => set({ [name]: get()[name] + 0.05 * (up + right) }),

@@ -11,17 +11,13 @@ function* decompose(name) {
   return { all, low: Math.min(...all), high: Math.max(...all), ...(yield* svdBySweeps(rows)) };
 }
 
-/** @param {import("../lib/explorable.js").Tools} tools @returns {import("../lib/explorable.js").View} */
-export function create({ form }) {
-  const names = Array.from(form.elements.matrix.options, ({ value }) => value);
+/** @param {import("../lib/scene.js").Tools} tools @returns {import("../lib/scene.js").View} */
+export function create({ choices }) {
+  const names = choices("matrix");
   const works = new Map(names.map((name) => [name, decompose(name)]));
   const known = new Map();
   let [painted, from] = [null, null];
-  const pictures = [0, 1].map(() => {
-    const canvas = document.createElement("canvas");
-    [canvas.width, canvas.height] = [SIDE, SIDE];
-    return canvas;
-  });
+  const pictures = [0, 1].map(() => new OffscreenCanvas(SIDE, SIDE));
   /** Works a little on a matrix. */
   function step(name) {
     const { done, value } = works.get(name).next();
@@ -31,17 +27,14 @@ export function create({ form }) {
     while (!known.has(name)) step(name);
     return known.get(name);
   }
-  // The others beforehand, while nothing else is to be done: a sweep takes a phone some milliseconds.
-  function prepare(deadline) {
-    do {
-      const next = names.find((name) => !known.has(name));
-      if (!next) return;
-      step(next);
-    } while (deadline?.timeRemaining() > 8);
-    later(prepare);
+  // The others beforehand, a little at a time: what the reader does comes between.
+  function prepare() {
+    const next = names.find((name) => !known.has(name));
+    if (!next) return;
+    step(next);
+    setTimeout(prepare);
   }
-  const later = window.requestIdleCallback ?? ((work) => setTimeout(work, 50));
-  later(prepare);
+  setTimeout(prepare);
   return {
     draw(g, { width, height, state, theme }) {
       const m = decomposed(state.matrix);

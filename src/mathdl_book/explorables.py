@@ -1,11 +1,11 @@
 """Explorables: figures that answer while the hand moves, put in a page by ``{explorable} name``.
 
 An explorable is a folder below ``explorables/``: ``spec.json`` (its controls), ``math.js`` (what it
-computes, pure) and ``view.js`` (what it draws). The page gets the controls as plain HTML, so that
-nothing shifts when the script arrives; the script is loaded when the figure comes near. The page's
-own static figure, which the directive names, stands for the explorable in print, without JavaScript
-and in every other format: the explorable takes its place and keeps its number and caption, or
-stands beside it.
+computes, pure), ``view.js`` (what it draws, in a worker) and perhaps ``hand.js`` (what hands do on
+its picture). The page gets the controls as plain HTML, so that nothing shifts when the script
+arrives; the script is loaded when the figure comes near. The page's own static figure, which the
+directive names, stands for the explorable in print, without JavaScript and in every other format:
+the explorable takes its place and keeps its number and caption, or stands beside it.
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 STATE = re.compile(r"(?P<text>.+?)\s*<(?P<state>[^<>]*)>", re.DOTALL)
 STYLE, LOADER = "lib/explorable.css", "lib/loader.js"
 COMMENT = re.compile(r"^[ \t]*(?:/\*.*?\*/|//[^\n]*)\n", re.DOTALL | re.MULTILINE)
+INDENT = re.compile(r"^[ \t]+", re.MULTILINE)
 
 logger = logging.getLogger(__name__)
 
@@ -531,14 +532,14 @@ def module_files(source: Path, names: list[str]) -> list[Path]:
 
 
 def without_comments(text: str) -> str:
-    r"""Return a module or style sheet without the comments that have lines of their own.
+    r"""Return a module or style sheet without comments that have lines of their own, and indents.
 
     Examples
     --------
     >>> without_comments("/** Half of x. */\nexport const half = (x) => x / 2; // exact\n")
     'export const half = (x) => x / 2; // exact\n'
     """
-    return COMMENT.sub("", text)
+    return INDENT.sub("", COMMENT.sub("", text))
 
 
 def version(source: Path, files: list[Path]) -> str:

@@ -5,21 +5,29 @@ from __future__ import annotations
 import math
 import statistics
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from browsing import served
-from frames import ANSWER_MS, FRAME_MS, PHONE, SLOWER, answered, dragged, drawing_browser, grips
+from frames import (
+    ANSWER_MS,
+    FRAME_MS,
+    PHONE,
+    PICTURE_MS,
+    SLOWER,
+    answered,
+    dragged,
+    drawing_browser,
+    grips,
+)
 
 NAMES = sorted(
     p.parent.name for p in (Path(__file__).parents[2] / "explorables").glob("*/spec.json")
 )
-# Twice the mark: neighbours on the machine's caches cost a thread time of its own. Painting the
-# page in each frame takes eight times the mark.
-SLACK = 2
+TIMES = 3  # measured at most so often: others are on this machine
 # Their sentences do not speak of the point that a hand moves first.
 UNSAID = ("gradient-descent", "schedule-builder")
 SAID = "([id, old]) => document.querySelector(`#${id} [role=status]`).textContent !== old"
@@ -62,23 +70,23 @@ def opened(address: str) -> Iterator[Any]:
         context.close()
 
 
-def best(measure: Callable[[], float], mark: float) -> float:
-    """Return what a phone takes, measured up to three times: others are on this machine."""
-    found = []
-    while len(found) < 3 and min(found, default=math.inf) > SLACK * mark:
-        found.append(SLOWER * measure())
-    return min(found)
-
-
 @pytest.mark.parametrize("name", NAMES)
 def test_a_phone_keeps_up_with_the_hand(opened: Any, drawing: Any, name: str) -> None:
     page = opened(drawing, name)
     found = grips(page, name)
     kinds = {grip.evaluate("(e) => e.tagName"): grip for grip in found.values()}
     for kind, grip in kinds.items():  # one of each: points, sliders, the picture
-        least = best(lambda g=grip: statistics.median(dragged(drawing, page, g)), FRAME_MS)
-        print(f"{name} {kind}: {least:.1f} ms", file=sys.stderr)
-        assert least <= SLACK * FRAME_MS
+        least = [math.inf, math.inf]
+        for _ in range(TIMES):
+            frames = [
+                statistics.median(times)
+                for times in zip(*dragged(drawing, page, grip), strict=True)
+            ]
+            least = [min(old, SLOWER * new) for old, new in zip(least, frames, strict=True)]
+            if least[0] <= FRAME_MS and least[1] <= PICTURE_MS:
+                break
+        print(f"{name} {kind}: page {least[0]:.1f} ms, worker {least[1]:.1f} ms", file=sys.stderr)
+        assert least[0] <= FRAME_MS and least[1] <= PICTURE_MS
 
 
 def test_the_page_shows_the_end_of_what_was_played_at_once(opened: Any, browser: Any) -> None:
@@ -100,11 +108,14 @@ def test_the_first_touch_is_answered_at_once(opened: Any, drawing: Any, name: st
     grip = next(iter(grips(page, name).values()))
     grip.focus()
     key = "ArrowLeft" if grip.evaluate("(e) => e.value && e.value === e.max") else "ArrowRight"
-    answer = best(
-        lambda: answered(drawing, page, lambda: page.keyboard.press(key), ("keydown",)), ANSWER_MS
-    )
+    answer = math.inf
+    for _ in range(TIMES):
+        press = answered(drawing, page, lambda: page.keyboard.press(key), ("keydown",))
+        answer = min(answer, SLOWER * press)
+        if answer <= ANSWER_MS:
+            break
     print(f"{name}: {answer:.1f} ms", file=sys.stderr)
-    assert answer <= SLACK * ANSWER_MS
+    assert answer <= ANSWER_MS
 
 
 def swipe(page: Any, x: float, y: float, dx: float, dy: float, steps: int = 8) -> None:

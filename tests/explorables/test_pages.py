@@ -288,6 +288,21 @@ def test_opened_as_a_file_the_page_says_how_to_see_more(browser, explorables_pag
     context.close()
 
 
+@pytest.mark.parametrize("missing", ["scene.js", "explorable.js", "gaussian-kl/view.js"])
+def test_where_a_module_does_not_come_the_static_figure_stays(
+    browser, address: str, missing: str
+) -> None:
+    context = browser.new_context(viewport=WIDE)
+    page = context.new_page()
+    page.route(f"**/{missing}", lambda route: route.fulfill(status=404, body="gone"))
+    page.goto(f"{address}#explorable-gaussian-kl")
+    page.wait_for_selector("#explorable-gaussian-kl.explorable-failed", timeout=20_000)
+    assert page.locator("#explorable-gaussian-kl figure img").is_visible()
+    assert "reload" in box(page, "gaussian-kl").locator(".explorable-note").inner_text()
+    assert not box(page, "gaussian-kl").locator("form").is_visible()
+    context.close()
+
+
 @pytest.mark.parametrize("name", ["lib", *NAMES])
 def test_each_is_small(name: str) -> None:
     files = [p for p in sorted((EXPLORABLES / name).iterdir()) if p.suffix in (".js", ".css")]

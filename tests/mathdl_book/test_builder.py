@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import re
@@ -175,7 +176,7 @@ def fetched(address):
     try:
         with urllib.request.urlopen(address, timeout=5) as answer:
             return answer.read().decode()
-    except OSError:
+    except (OSError, http.client.HTTPException):  # the page may be being written
         return ""
 
 
