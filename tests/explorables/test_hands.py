@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from browsing import served
@@ -214,6 +215,45 @@ def test_every_state_has_a_link_that_leads_back(opened: Any, browser: Any, name:
     again = opened(browser, name, shown["link"].partition("&")[2])
     again.wait_for_timeout(500)
     assert again.evaluate(SHOWN, ident) == shown
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_whatever_hands_do_in_haste_the_page_shows_where_its_link_leads(
+    opened: Any, browser: Any, name: str
+) -> None:
+    """Many things at once, none waiting for the picture that answers the one before."""
+    page = opened(browser, name)
+    root = page.locator(f"#explorable-{name}")
+    random = np.random.default_rng(7)
+    held = list(grips(page, name).values())
+    buttons = root.locator(".explorable-play, .explorable-action").all()
+    for _ in range(6):
+        grip = held[random.integers(len(held))]
+        grip.evaluate("(e) => e.scrollIntoView({ block: 'center' })")
+        box = grip.bounding_box()
+        x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+        page.mouse.move(x, y)
+        page.mouse.down()
+        for dx, dy in random.integers(-60, 60, (12, 2)):
+            page.mouse.move(x + int(dx), y + int(dy))
+        page.mouse.up()
+        for key in random.choice(["ArrowRight", "ArrowUp", "ArrowLeft", "End"], 4):
+            page.keyboard.press(str(key))
+        if buttons:
+            button = buttons[random.integers(len(buttons))]
+            button.click()
+            page.wait_for_timeout(60)
+            if button.inner_text() == "Pause":
+                button.click()
+        theme = str(random.choice(["light", "dark"]))
+        page.evaluate("(theme) => { document.documentElement.dataset.theme = theme; }", theme)
+        page.set_viewport_size({"width": int(random.integers(340, 460)), "height": 844})
+    page.set_viewport_size(PHONE["viewport"])
+    page.wait_for_timeout(1000)
+    shown = page.evaluate(SHOWN, f"explorable-{name}")
+    again = opened(browser, name, shown["link"].partition("&")[2])
+    again.wait_for_timeout(500)
+    assert again.evaluate(SHOWN, f"explorable-{name}") == shown
 
 
 @pytest.mark.parametrize("name", NAMES)
