@@ -91,13 +91,13 @@ class Formulas:
         return MARK.sub(lambda mark: self.taken[int(mark[1])], text)
 
     def height(self, text: str) -> float:
-        """Return how high the highest formula of some HTML is, in em of the text."""
-        struts = [
-            float(height)
-            for mark in MARK.findall(text)
-            for height in STRUT.findall(self.taken[int(mark)])
-        ]
-        return 1.1 * max(struts, default=0.0)
+        """Return how high the highest formula of some HTML is, in em of the text.
+
+        A formula without a strut is a line of letters.
+        """
+        marks = MARK.findall(text)
+        struts = [float(high) for mark in marks for high in STRUT.findall(self.taken[int(mark)])]
+        return 1.1 * max(struts, default=float(bool(marks)))
 
     def length(self, text: str) -> int:
         """Return about how many characters some text shows, formulas included."""

@@ -44,6 +44,22 @@ def test_a_formula_is_html_with_mathml_and_its_source(typesetter: Typesetter) ->
     assert "<script" not in html
 
 
+def test_a_line_of_letters_has_no_strut_and_a_higher_one_has(typesetter: Typesetter) -> None:
+    assert "katex-strut" not in typesetter.render(r"p(x_i) = y", display=False)
+    assert "katex-strut" in typesetter.render(r"\frac{a}{b}", display=True)
+
+
+def test_brackets_grow_only_if_they_are_fences(typesetter: Typesetter) -> None:
+    html = typesetter.render(r"(a) \left(\frac{b}{c}\right)", display=False)
+    assert html.count("<mo>(</mo>") == 1 and html.count('<mo fence="true">(</mo>') == 1
+
+
+def test_outlines_are_in_whole_numbers(typesetter: Typesetter) -> None:
+    path = re.search(r'<path d="([^"]*)"', typesetter.render(r"\sqrt{a}", display=False))[1]
+    assert re.fullmatch(r"[MmLlHhVvCcSsZz\d\s-]+", path)
+    assert path.startswith("M95 702") and path.endswith("z")
+
+
 @pytest.mark.parametrize("name", [name[1:] for name in read_macros(ROOT / "book" / "macros.yml")])
 def test_every_macro_of_the_notation_can_be_set(typesetter: Typesetter, name: str) -> None:
     html = typesetter.render(USES.get(name, rf"\{name} x"), display=False)

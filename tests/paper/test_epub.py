@@ -85,6 +85,10 @@ def test_formulas_are_mathml_with_their_tex(pages):
         for token in page.xpath("//*[@mathvariant]"):
             assert token.get("mathvariant") == "normal"
             assert etree.QName(token).localname == "mi" and len(token.text) == 1
+    brackets = [
+        one for math in maths for one in math.iterfind(".//m:mo", SPACES) if one.text == "("
+    ]
+    assert brackets and all(one.get("fence") or one.get("stretchy") for one in brackets)
     displays = [math for math in maths if math.get("display") == "block"]
     assert any("text-align: right" in etree.tostring(math).decode() for math in displays)
 

@@ -7,6 +7,8 @@
 //   the spaces, and no rule of the style sheet asks for them.
 // - What KaTeX moves by `position: relative` is moved by margins or `vertical-align`: to a browser
 //   each positioned box is a layer to keep, to sort and to paint by itself.
+// - A strut is left out where the line is as high without it.
+// - What is said in thousands of places is said briefly, or by the style sheet.
 "use strict";
 const katex = require("./katex.min.js");
 
@@ -23,11 +25,17 @@ const SIZING = /^(katex-sizing|(reset-)?size\d+)$/;
 // Font sizes of the classes size1 … size11, in em.
 const SIZES = [0.5, 0.6, 0.7, 0.8, 0.9, 1, 1.2, 1.44, 1.728, 2.074, 2.488];
 
+// Classes of the spaces that TeX puts around signs, by their decimals: 3, 4 and 5 mu.
+const SPACES = { 1667: "mu3", 2222: "mu4", 2778: "mu5" };
+
 const classes = (node) => (node.classes ?? []).filter(Boolean);
 const styles = (node) => Object.keys(node.style ?? {}).filter((key) => node.style[key]);
 const bare = (node) => !styles(node).length && !Object.keys(node.attributes ?? {}).length;
 const em = (value) => Number.parseFloat(value ?? "0");
 const length = (value) => `${Number(value.toFixed(4))}em`;
+
+// How far a line of KaTeX's fonts reaches above and below its letters at a line height of 1.2, in em.
+const LINE = { above: 0.915, below: 0.285 };
 
 /** The font size of a box, in that of its parent. */
 function scale(node) {
@@ -121,6 +129,13 @@ function place(node) {
   node.classes = classes(node).filter((name) => name !== "delimcenter");
 }
 
+/** Whether a strut makes no line higher. */
+const isIdle = (node) => {
+  if (classes(node).join() !== "katex-strut") return false;
+  const lift = em(node.style.verticalAlign);
+  return em(node.style.height) + lift <= LINE.above && -lift <= LINE.below;
+};
+
 /** What a cell of an array holds, which is no box of its own, instead of the cell. */
 const opened = (node) => ("attributes" in node || !node.children ? [node] : node.children);
 
@@ -128,7 +143,7 @@ const opened = (node) => ("attributes" in node || !node.children ? [node] : node
 function slim(node) {
   if (node instanceof SymbolNode && classes(node).includes("op-symbol")) place(node);
   if (!(node instanceof Span)) return;
-  node.children = node.children.flatMap(opened);
+  node.children = node.children.flatMap(opened).filter((child) => !isIdle(child));
   node.children.forEach(slim);
   if (isLine(node)) node.children = flowing(node.children);
   const kinds = classes(node);
@@ -154,6 +169,59 @@ function stack(rows) {
   }
 }
 
+// How many numbers follow each letter of an SVG path.
+const NUMBERS = { M: 2, L: 2, H: 1, V: 1, C: 6, S: 4, Q: 4, T: 2, Z: 0 };
+
+/** A path in whole numbers, of which the drawings have a thousand an em. */
+function rounded(path) {
+  const words = path.match(/[a-z]|-?(?:\d*\.\d+|\d+)/gi);
+  let [exact, sent] = [[0, 0], [0, 0]];
+  let start = exact;
+  let kind;
+  let made = "";
+  while (words.length) {
+    if (/[a-z]/i.test(words[0])) kind = words.shift();
+    const name = kind.toUpperCase();
+    const axis = (place) => (name === "V" ? 1 : place % 2);
+    const beside = (from) => (place) => (kind === name ? 0 : from[axis(place)]);
+    const [offset, before] = [beside(exact), beside(sent)];
+    const points = words.splice(0, NUMBERS[name]).map((word, place) => Number(word) + offset(place));
+    const numbers = points.map((point, place) => Math.round(point) - before(place));
+    made += kind + numbers.join(" ").replaceAll(" -", "-");
+    exact = [...exact];
+    points.forEach((point, place) => (exact[axis(place)] = point));
+    if (name === "Z") exact = start;
+    if (name === "M") [start, kind] = [exact, kind === name ? "L" : "l"];
+    sent = exact.map(Math.round);
+  }
+  return made;
+}
+
+const SAID_BRIEFLY = [
+  // Heights to a fiftieth of a pixel; what stands beside each other would add up.
+  [/(?<=(?:height|align|top|bottom):-?)\d+\.\d{4}(?=em)/g, (value) => Number((+value).toFixed(3))],
+  [/(style="[^"]*);"/g, '$1"'],
+  [/ style="margin-right:0\.(1667|2222|2778)em"/g, (_, value) => ` class="${SPACES[value]}"`],
+  [/<span class="([^"]*)" class="(mu\d)"/g, '<span class="$1 $2"'],
+  [/(<span class="frac-line") style="border-bottom-width:0\.04em"/g, "$1"],
+  [/(<span class="pstrut") style="height:3em"/g, "$1"],
+  [/"mraised katex-sizing reset-size6 size3"/g, '"mscript"'],
+  [/<span class="mathnormal( mu\d)?"([^>]*)>([^<]*)<\/span>/g, (_, space, style, letters) =>
+    `<i${space ? ` class="${space.trim()}"` : ""}${style}>${letters}</i>`],
+  [/<svg xmlns="[^"]*"/g, "<svg"],
+  [/(?<=<path d=")[^"]*/g, rounded],
+];
+
+/**
+ * MathML without what a parser of HTML adds, and what no reader of it needs to be told: brackets
+ * grow with what they hold only if they are called fences.
+ */
+const heard = (mathml) =>
+  mathml
+    .replace(/ xmlns="[^"]*"/, "")
+    .replaceAll(' separator="true"', "")
+    .replace(/<mo stretchy="false">(?=[()[\]{}⟨⟩⌊⌋⌈⌉!]<)/g, "<mo>"); // see paper/mathml.js
+
 /**
  * Return the HTML of a formula as KaTeX draws it, with MathML and its source beside it.
  * @param {string} tex
@@ -170,5 +238,6 @@ exports.render = (tex, options) => {
     drawn.classes.push("katex-base");
     drawn.children = base.children;
   }
-  return tree.toMarkup();
+  const [mathml, html] = tree.toMarkup().split(/(?<=<\/math><\/span>)/);
+  return heard(mathml) + SAID_BRIEFLY.reduce((said, [long, short]) => said.replace(long, short), html);
 };

@@ -97,6 +97,13 @@ function withRows(math) {
   }
 }
 
+/** Says of brackets that are no fences that they do not grow, as MathML has them do. @param {Element} math */
+function withFixedBrackets(math) {
+  for (const bracket of math.querySelectorAll("mo:not([fence], [stretchy])")) {
+    if (/^[()[\]{}⟨⟩⌊⌋⌈⌉]$/.test(bracket.textContent)) bracket.setAttribute("stretchy", "false");
+  }
+}
+
 /** Gives operators the room that TeX gives them. @param {Element} math */
 function withSpaces(math) {
   for (const bar of math.querySelectorAll("mo:is([stretchy='false'], [fence='true'])")) {
@@ -144,6 +151,7 @@ export function onlyMathml(root) {
     const semantics = math.querySelector("semantics");
     semantics.replaceWith(semantics.firstElementChild);
     withRows(math);
+    withFixedBrackets(math);
     withBases(math);
     withCharacters(math);
     withSpaces(math);
