@@ -8,6 +8,7 @@ is made anew only when the pages' vocabulary or the sources have changed.
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import posixpath
@@ -34,7 +35,10 @@ STYLES = (
     "sphinx-design.min.css",
     "icons/icons.css",
     "mathdl.css",
+    "live/live.css",
 )
+# Fonts that every page shows at its top: asked for after the stylesheet, they would come late.
+EMBEDDED = re.compile(r"url\((icons/[^)]+\.woff2)\)")
 # Styles and scripts of what `site.js` does, and scripts that search.html alone needs.
 REPLACED = ("copybutton.css", "togglebutton.css")
 DONE = re.compile(
@@ -54,8 +58,11 @@ NAME = re.compile(r"-?[A-Za-z_][\w-]*")
 # Of a selector, what must be in a page: not what stands in brackets of any kind.
 BRACKETS = re.compile(r"\[[^\]]*\]|\((?:[^()]|\([^()]*\))*\)")
 NEEDED = re.compile(r"[.#](-?[A-Za-z_](?:[\w-]|\\.)*)")
-# Words of the book, not of its pages; and a library that brings its own styles.
-FOREIGN = ("_static/search/", "_static/search-", "_static/slides/reveal.js")
+# Words of the book, not of its pages; and libraries that bring their own styles.
+FOREIGN = (
+    *("_static/search/", "_static/search-"),
+    *("_static/slides/reveal.js", "_static/live/vendor/"),
+)
 GROUPS = ("@media", "@supports", "@container", "@layer")
 
 
@@ -164,6 +171,36 @@ def _compact(body: str) -> str:
     return re.sub(r"\s*([{};])\s*", r"\1", re.sub(r":\s+(?=[^;{}]*(?:;|$))", ":", body))
 
 
+def without_unused_names(css: str, elsewhere: str) -> str:
+    """Return a stylesheet without the fonts and the animations that nothing names.
+
+    Parameters
+    ----------
+    css : str
+        The stylesheet, as `purged` returns it.
+    elsewhere : str
+        Styles and scripts that may name them as well.
+
+    Examples
+    --------
+    >>> without_unused_names("@font-face{font-family:A}@keyframes b{0%{top:0}}p{font:1em A}", "")
+    '@font-face{font-family:A}p{font:1em A}'
+    """
+    parts = list(rules(css))
+    own = (body for prelude, body in parts if not prelude.startswith(("@font-face", "@keyframes")))
+    named = " ".join([*own, elsewhere])
+
+    def needed(prelude: str, body: str) -> bool:
+        if prelude.startswith("@keyframes"):
+            name = prelude.split()[1]
+            return bool(re.search(rf"animation(?:-name)?:[^;}}]*(?<![\w-]){name}(?![\w-])", named))
+        if prelude.startswith("@font-face"):
+            return re.search(r"font-family:\s*[\"']?([^;\"']+)", body)[1] in named
+        return True
+
+    return "".join(f"{prelude}{{{body}}}" for prelude, body in parts if needed(prelude, body))
+
+
 def without_unused_properties(css: str, elsewhere: str) -> str:
     """Return a stylesheet without the custom properties that nothing asks for.
 
@@ -212,7 +249,26 @@ def bundle(static: Path, used: set[str], elsewhere: str = "") -> str:
     for pattern in STYLES:
         for path in sorted(static.glob(pattern)):
             parts.append(_with_imports(path, static))
-    return without_unused_properties(purged("\n".join(parts), used), elsewhere)
+    css = without_unused_names(purged("\n".join(parts), used), elsewhere)
+    return with_fonts(without_unused_properties(css, elsewhere), static)
+
+
+def with_fonts(css: str, static: Path) -> str:
+    """Return a stylesheet that carries the fonts of the icons.
+
+    Parameters
+    ----------
+    css : str
+        The stylesheet.
+    static : Path
+        The folder that it is for.
+    """
+
+    def font(found: re.Match[str]) -> str:
+        data = base64.b64encode((static / found[1]).read_bytes()).decode()
+        return f"url(data:font/woff2;base64,{data})"
+
+    return EMBEDDED.sub(font, css)
 
 
 def _with_imports(path: Path, static: Path) -> str:
@@ -358,6 +414,8 @@ def write_stylesheet(app: Sphinx, exception: Exception | None) -> None:
     for pattern in STYLES:
         for path in sorted(static.glob(pattern)):
             given.update(path.read_bytes())
+    for path in sorted(static.glob("icons/*.woff2")):
+        given.update(path.read_bytes())
     others = [p for p in static.rglob("*.css") if {"explorables", "live", "slides"} & {*p.parts}]
     scripts = [
         path

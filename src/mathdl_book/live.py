@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from sphinx.environment import BuildEnvironment
 
 STATIC = Path(__file__).parent / "static" / "live"
-STYLE, STARTER = "live/live.css", "live/start.js"
+STARTER = "live/start.js"  # its style is in the one stylesheet
 # What a cell needs that no browser has, by the tag that says so.
 ELSEWHERE = {
     "tag_torch": "PyTorch",
@@ -144,9 +144,8 @@ def has_cells(doctree: nodes.document | None) -> bool:
 def add_starter(
     app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: Any
 ) -> None:
-    """Have a page with cells load the style and the script of the buttons, and no other page."""
+    """Have a page with cells load the script of the buttons, and no other page."""
     if has_cells(doctree) and hasattr(app, "mathdl_live_version"):
-        app.add_css_file(STYLE, priority=940)
         app.add_js_file(
             STARTER,
             loading_method="defer",

@@ -229,6 +229,14 @@ def test_every_page_asks_for_the_two_bundles_only(html):
     assert not [one for one in scripts if assets.DONE.search(one)]
 
 
+def test_the_stylesheet_carries_the_icons_and_the_styles_of_cells(html):
+    css = (html / "_static/site.css").read_text(encoding="utf-8")
+    assert css.count("url(data:font/woff2;base64,") == 2 and "url(icons/" not in css
+    assert ".live-bar" in css
+    assert "@keyframes" not in assets.without_unused_names("@keyframes a{0%{top:0}}p{top:0}", "")
+    assert "@keyframes" in assets.without_unused_names("@keyframes a{0%{top:0}}", "animation: 1s a")
+
+
 def test_a_rule_stays_as_long_as_something_can_match_it():
     css = "@media print{.a .b,#c{top:0}} .d:not(.x){left:0} p.e::after{content:'{}'} [f]{top:0}"
     assert assets.purged(css, {"a", "d"}) == ".d:not(.x){left:0}[f]{top:0}"
