@@ -550,7 +550,8 @@ def test_links_of_a_site(tmp_path):
         '<a href="/abs.html"></a><a href="b.html#:~:text=x"></a><a href="mailto:a@e.org"></a>'
         '<a href="../../out.html"></a><a href="caf%C3%A9.html"></a>'
         "<link rel=stylesheet href=../x.css>",
-        "book/b.html": '<a name="there"></a><a href="../"></a><script src="s.js"></script>',
+        "book/b.html": '<a name="there"></a><a href="../"></a><script src="s.js"></script>'
+        '<img src="../many.svg" alt="Many dots"><img src="../few.svg" alt="Few dots">',
         "book/café.html": "",
         "index.html": "",
         "_static/x.html": '<a href="nowhere"></a>',
@@ -560,6 +561,8 @@ def test_links_of_a_site(tmp_path):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
     (tmp_path / "x.css").write_text("\n@font-face { src: url(https://e.org/f.woff2) }")
+    for name, dots in (("few", 2999), ("many", 3000)):
+        (tmp_path / f"{name}.svg").write_text(f"<svg>{'<use/>' * dots}</svg>")
     (tmp_path / "book" / "s.js").write_text("const u = 'https://e.org'; fetch(u)")
     cache = {}
     facts = read_site(tmp_path, cache)
@@ -575,6 +578,8 @@ def test_links_of_a_site(tmp_path):
         "in the site; mend it",
         "[assets] x.css, line 2: loads https://e.org/f.woff2 from another host; keep a copy of it "
         "in the book",
+        "[figures] book/b.html, line 1: the drawing many.svg has 3001 elements, and a phone takes "
+        "a second for 3000; draw lines instead of points, or give them rasterized=True",
     ]
     # Read again only where the bytes changed.
     (tmp_path / "book" / "b.html").write_text("changed")

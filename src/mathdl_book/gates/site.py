@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import posixpath
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from mathdl_book.facts import CSS_FETCH, JS_FETCH, Facts
 from mathdl_book.findings import Finding
+
+ELEMENT = re.compile(r"<[a-z]")
+MOST_ELEMENTS = 3000  # of a drawing; the largest of the first edition had 900
 
 
 def site_findings(outdir: Path, pages: dict[str, Facts]) -> list[Finding]:
@@ -23,6 +27,7 @@ def site_findings(outdir: Path, pages: dict[str, Facts]) -> list[Finding]:
     """
     findings = []
     assets = set()
+    drawings = set()
     for name, facts in pages.items():
         for gate, line, message in facts.faults:
             findings.append(Finding(gate, name, f"line {line}", message))
@@ -32,7 +37,9 @@ def site_findings(outdir: Path, pages: dict[str, Facts]) -> list[Finding]:
                 findings.append(Finding("links", name, f"line {line}", message))
             elif target.endswith((".css", ".js", ".mjs")):
                 assets.add(target)
-    return [*findings, *asset_findings(outdir, assets)]
+            elif target.endswith(".svg"):
+                drawings.add((target, name, line))
+    return [*findings, *asset_findings(outdir, assets), *drawing_findings(outdir, drawings)]
 
 
 def _follow(page: str, address: str, outdir: Path, pages: dict[str, Facts]) -> tuple[str, str]:
@@ -57,6 +64,28 @@ def _follow(page: str, address: str, outdir: Path, pages: dict[str, Facts]) -> t
     if fragment and fragment != "top" and not fragment.startswith(":~:") and fragment not in ids:
         return f"the link {address} leads to no id in {target}; mend its anchor", target
     return "", target
+
+
+def drawing_findings(outdir: Path, drawings: Iterable[tuple[str, str, int]]) -> Iterator[Finding]:
+    """Yield the figures that would hold a reader's browser up: it sets up each sign of a drawing.
+
+    Parameters
+    ----------
+    outdir : Path
+        Folder of the built site.
+    drawings : iterable of tuple
+        Path of each, relative to the site; the page that shows it, and the line.
+    """
+    for path, page, line in sorted(drawings):
+        signs = len(ELEMENT.findall((outdir / path).read_text(encoding="utf-8")))
+        if signs > MOST_ELEMENTS:
+            yield Finding(
+                "figures",
+                page,
+                f"line {line}",
+                f"the drawing {path} has {signs} elements, and a phone takes a second for "
+                f"{MOST_ELEMENTS}; draw lines instead of points, or give them rasterized=True",
+            )
 
 
 def asset_findings(outdir: Path, assets: Iterable[str]) -> Iterator[Finding]:
