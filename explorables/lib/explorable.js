@@ -42,7 +42,11 @@ function debounce(action) {
   };
 }
 
-const NAMES = "ink muted rule track paper surface blue vermillion green purple orange sky".split(" ");
+// Written out: of the style sheet's names those stay that are asked for.
+const COLORS = [
+  "--x-ink", "--x-muted", "--x-rule", "--x-track", "--x-paper", "--x-surface",
+  "--x-blue", "--x-vermillion", "--x-green", "--x-purple", "--x-orange", "--x-sky",
+];
 const density = () => Math.min(devicePixelRatio, 2);
 
 /** @param {Element} element @returns {import("./scene.js").Theme} what the style sheet gives it now */
@@ -51,7 +55,7 @@ function themeOf(element) {
   const theme = {
     font: style.fontFamily, dark: style.colorScheme.includes("dark"), forced: forced.matches,
   };
-  for (const name of NAMES) theme[name] = style.getPropertyValue(`--x-${name}`).trim();
+  for (const name of COLORS) theme[name.slice(4)] = style.getPropertyValue(name).trim();
   return theme;
 }
 
@@ -128,7 +132,7 @@ class Explorable {
   async furnish({ points, hand }) {
     const { stage, canvas } = this;
     const tell = (...message) => this.tell(...message);
-    this.handles = points.map((look, k) => handle(stage, look, k, tell));
+    this.handles = points.map((label, k) => handle(stage, label, k, tell));
     if (hand) (await import(`../${this.name}/hand.js`)).take(canvas, tell);
   }
 

@@ -11,16 +11,14 @@ const ARROWS = { ArrowRight: [1, 0], ArrowLeft: [-1, 0], ArrowUp: [0, 1], ArrowD
 
 /**
  * A point.
- * @param {HTMLElement} stage @param {{label: string, color: string}} look
- * @param {number} k which one @param {Tell} tell
+ * @param {HTMLElement} stage @param {string} label @param {number} k which one @param {Tell} tell
  * @returns {{at: import("./scene.js").Place, settle: () => void}} `at` is where it is drawn;
  *   `settle` has the page's own, which hand and keys take hold of, follow
  */
-export function handle(stage, { label, color }, k, tell) {
+export function handle(stage, label, k, tell) {
   const knob = document.createElement("div");
   knob.className = "explorable-handle";
   knob.tabIndex = 0;
-  knob.style.setProperty("--x-handle", `var(--x-${color})`);
   for (const [name, value] of [
     ["role", "slider"],
     ["aria-label", label],

@@ -97,7 +97,7 @@ class Scene {
   begin() {
     this.port.onmessage = ({ data }) => this.hear(data);
     this.port.postMessage({
-      points: this.points.map(({ options: { label, color } }) => ({ label, color })),
+      points: this.points.map(({ options }) => options.label),
       hand: Boolean(this.view.does),
     });
   }

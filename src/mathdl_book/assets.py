@@ -37,6 +37,7 @@ STYLES = (
     "mathdl.css",
     "live/live.css",
 )
+OWN_STYLE = re.compile(r"<style>.*?</style>", re.DOTALL)
 # Fonts that every page shows at its top: asked for after the stylesheet, they would come late.
 EMBEDDED = re.compile(r"url\((icons/[^)]+\.woff2)\)")
 # Styles and scripts of what `site.js` does, and scripts that search.html alone needs.
@@ -249,8 +250,39 @@ def bundle(static: Path, used: set[str], elsewhere: str = "") -> str:
     for pattern in STYLES:
         for path in sorted(static.glob(pattern)):
             parts.append(_with_imports(path, static))
-    css = without_unused_names(purged("\n".join(parts), used), elsewhere)
+    css = with_short_ranges(without_unused_names(purged("\n".join(parts), used), elsewhere))
     return with_fonts(without_unused_properties(css, elsewhere), static)
+
+
+def with_short_ranges(css: str) -> str:
+    """Return a stylesheet whose fonts name fewer ranges of characters, with gaps filled.
+
+    A gap is filled if it has at most 16 characters, none of them the space without width that
+    formulas hold: a font that lacks it would be fetched for it.
+
+    Parameters
+    ----------
+    css : str
+        The stylesheet.
+
+    Examples
+    --------
+    >>> with_short_ranges("@font-face{unicode-range:U+41-44,U+48,U+60,U+2009-200A,U+2013}")
+    '@font-face{unicode-range:U+41-48,U+60,U+2009-200A,U+2013}'
+    """
+
+    def shorter(found: re.Match[str]) -> str:
+        parts = (part.strip()[2:].partition("-") for part in found[1].split(","))
+        made: list[list[int]] = []
+        for low, high in sorted((int(low, 16), int(high or low, 16)) for low, _, high in parts):
+            if made and low - made[-1][1] <= 17 and not made[-1][1] < 0x200B < low:
+                made[-1][1] = max(high, made[-1][1])
+            else:
+                made.append([low, high])
+        ranges = (f"U+{low:X}" + f"-{high:X}" * (high > low) for low, high in made)
+        return "unicode-range:" + ",".join(ranges)
+
+    return re.sub(r"unicode-range:([^;}]+)", shorter, css)
 
 
 def with_fonts(css: str, static: Path) -> str:
@@ -390,6 +422,8 @@ def with_one_of_each(head: str, root: str, version: str, *, searching: bool) -> 
     head = SCRIPT.sub(script, STYLE_LINK.sub(style, OPTIONS.sub("", head)))
     if "</title>" not in head:
         return head
+    own = "".join(f"\n{found[0]}" for found in OWN_STYLE.finditer(head))
+    head = OWN_STYLE.sub("", head)
     bundles = (
         f'\n<link rel="stylesheet" href="{root}_static/{STYLESHEET}?v={version}">'
         f'\n<script defer src="{root}_static/site.js?v={version}"></script>'
@@ -400,7 +434,7 @@ def with_one_of_each(head: str, root: str, version: str, *, searching: bool) -> 
             for name in ("_static/language_data.js", "_static/search.js")
         )
     # Before other styles, which may change what these say.
-    return head.replace("</title>", f"</title>{bundles}", 1)
+    return head.replace("</title>", f"</title>{bundles}{own}", 1)
 
 
 def write_stylesheet(app: Sphinx, exception: Exception | None) -> None:

@@ -508,10 +508,15 @@ def names_on(app: Sphinx, doctree: nodes.document | None) -> list[str]:
 def add_loader(
     app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: Any
 ) -> None:
-    """Have a page with explorables load their style and their loader, and no other page."""
+    """Have a page with explorables bring their style and load their loader, and no other page.
+
+    To ask for the style would hold the page up for as long as to ask for a large one.
+    """
     if names_on(app, doctree):
+        style = Path(app.srcdir) / app.config.mathdl_explorables / STYLE
+        text = without_comments(style.read_text(encoding="utf-8"))
+        context["metatags"] = context.get("metatags", "") + f"\n<style>\n{text}</style>"
         folder = f"explorables/{app.env.mathdl_explorables_version}"
-        app.add_css_file(f"{folder}/{STYLE}", priority=950)
         app.add_js_file(f"{folder}/{LOADER}", loading_method="defer", priority=950)
 
 

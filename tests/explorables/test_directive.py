@@ -50,8 +50,9 @@ def test_the_page_holds_controls_data_and_static_figures(explorables_page: Path)
     assert page.count('class="explorable-live"') == len(NAMES)
     assert page.count("explorable-static") >= len(NAMES)
     folder = version(EXPLORABLES, module_files(EXPLORABLES, NAMES))
-    for file in ("lib/loader.js", "lib/explorable.css"):
-        assert page.count(f"_static/explorables/{folder}/{file}") == 1
+    assert page.count(f"_static/explorables/{folder}/lib/loader.js") == 1
+    # Its style comes with the page, after that of all pages.
+    assert page.index("/site.css?") < page.index(".explorable-handle {") < page.index("</head>")
     assert "what the explorable" not in page  # the text is for notebooks
     for name in NAMES:
         assert (static / folder / name / "view.js").is_file()
@@ -65,7 +66,7 @@ def test_the_page_holds_controls_data_and_static_figures(explorables_page: Path)
 
 def test_other_pages_load_nothing_of_it(explorables_page: Path) -> None:
     other = (explorables_page.parent / "chapter.html").read_text(encoding="utf-8")
-    assert "explorables/" not in other
+    assert "explorables/" not in other and ".explorable-handle" not in other
 
 
 def test_an_unknown_explorable_or_control_is_refused(tmp_path: Path) -> None:
