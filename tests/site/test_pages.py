@@ -65,6 +65,23 @@ WIDEST = """() => {
   );
   return out.slice(0, 3).map((box) => box.outerHTML.slice(0, 160));
 }"""
+# Signs that a formula is followed by, and that begin a line.
+STRAYED = r"""() => {
+  const strayed = [];
+  for (const formula of document.querySelectorAll("span.math")) {
+    const after = formula.nextSibling;
+    const last = [...formula.querySelectorAll(".katex-base")].at(-1);
+    if (!last || after?.nodeType !== Node.TEXT_NODE || !/^[.,;:!?)\]’”]/.test(after.data)) continue;
+    const sign = document.createRange();
+    sign.setStart(after, 0);
+    sign.setEnd(after, 1);
+    const { left, width } = sign.getBoundingClientRect();
+    if (width && left < last.getBoundingClientRect().left) {
+      strayed.push(`${formula.querySelector("annotation").textContent} ${after.data.slice(0, 9)}`);
+    }
+  }
+  return strayed;
+}"""
 # Everything the Tab key stops at: in the order of the text, named, and marked when it is there.
 STOPS = """() => {
   const wrong = [];
@@ -144,6 +161,7 @@ def test_a_page_is_for_everyone_quiet_and_fits_any_width(name, visit, site, html
     for width in NARROW:
         page.set_viewport_size({"width": width, "height": 800})
         found[f"too wide at {width}"] = page.evaluate(WIDEST) or []
+        found[f"a sign begins a line at {width}"] = page.evaluate(STRAYED)
     page.set_viewport_size({"width": 412, "height": 900})
     page.emulate_media(color_scheme="dark" if names().index(name) % 2 else "light")
     found["phone"] = violations(page, without=("color-contrast",))

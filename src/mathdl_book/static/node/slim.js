@@ -238,6 +238,12 @@ exports.render = (tex, options) => {
     drawn.classes.push("katex-base");
     drawn.children = base.children;
   }
+  // Browsers would break a line behind the last box, before a comma. Whether they may is said by
+  // what is around a box.
+  if (others.length && !options.displayMode) {
+    const last = drawn.children.pop();
+    drawn.children = [new Span(["breaks"], drawn.children), last];
+  }
   const [mathml, html] = tree.toMarkup().split(/(?<=<\/math><\/span>)/);
   return heard(mathml) + SAID_BRIEFLY.reduce((said, [long, short]) => said.replace(long, short), html);
 };
