@@ -285,7 +285,7 @@ class Explorable {
     }
     for (const [name, text] of Object.entries(report.values)) write(this.values.get(name), text);
     for (const { settle } of this.handles) settle();
-    this.say(350, report.sentence);
+    if (this.sentence !== report.sentence) this.say(350, (this.sentence = report.sentence));
     const hash = `#${this.address()}`;
     if (this.link.hash !== hash) {
       this.link.hash = hash;

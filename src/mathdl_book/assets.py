@@ -37,7 +37,8 @@ STYLES = (
     "mathdl.css",
     "live/live.css",
 )
-OWN_STYLE = re.compile(r"<style>.*?</style>", re.DOTALL)
+# What a page brings itself, marked: a style within <noscript> is to stay there.
+OWN_STYLE = re.compile(r"<style data-page>.*?</style>", re.DOTALL)
 # Fonts that every page shows at its top: asked for after the stylesheet, they would come late.
 EMBEDDED = re.compile(r"url\((icons/[^)]+\.woff2)\)")
 # Styles and scripts of what `site.js` does, and scripts that search.html alone needs.

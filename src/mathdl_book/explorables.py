@@ -515,7 +515,7 @@ def add_loader(
     if names_on(app, doctree):
         style = Path(app.srcdir) / app.config.mathdl_explorables / STYLE
         text = without_comments(style.read_text(encoding="utf-8"))
-        context["metatags"] = context.get("metatags", "") + f"\n<style>\n{text}</style>"
+        context["metatags"] = context.get("metatags", "") + f"\n<style data-page>\n{text}</style>"
         folder = f"explorables/{app.env.mathdl_explorables_version}"
         app.add_js_file(f"{folder}/{LOADER}", loading_method="defer", priority=950)
 

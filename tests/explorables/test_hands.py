@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import statistics
 import sys
@@ -11,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from playwright.sync_api import TimeoutError
 
 from browsing import served
 from frames import (
@@ -44,6 +46,18 @@ SHOWN = """(id) => {
     link: root.querySelector(".explorable-link").hash,
   };
 }"""
+
+
+def assert_shown(page: Any, ident: str, shown: dict[str, Any]) -> None:
+    """Demand that an explorable comes to show something: it says its sentence last."""
+    status = f"#{ident} [role=status]"
+    with contextlib.suppress(TimeoutError):  # then what differs is told
+        page.wait_for_function(
+            "([status, text]) => document.querySelector(status).textContent === text",
+            arg=[status, shown["status"]],
+            timeout=10_000,
+        )
+    assert page.evaluate(SHOWN, ident) == shown
 
 
 @pytest.fixture(scope="module")
@@ -212,9 +226,7 @@ def test_every_state_has_a_link_that_leads_back(opened: Any, browser: Any, name:
     page.wait_for_function("(hash) => location.hash === hash", arg=shown["link"])
     for text in [*shown["values"], *shown["outputs"], shown["status"]]:
         assert text and "NaN" not in text and "undefined" not in text.replace("undefined ", "")
-    again = opened(browser, name, shown["link"].partition("&")[2])
-    again.wait_for_timeout(500)
-    assert again.evaluate(SHOWN, ident) == shown
+    assert_shown(opened(browser, name, shown["link"].partition("&")[2]), ident, shown)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -252,8 +264,7 @@ def test_whatever_hands_do_in_haste_the_page_shows_where_its_link_leads(
     page.wait_for_timeout(1000)
     shown = page.evaluate(SHOWN, f"explorable-{name}")
     again = opened(browser, name, shown["link"].partition("&")[2])
-    again.wait_for_timeout(500)
-    assert again.evaluate(SHOWN, f"explorable-{name}") == shown
+    assert_shown(again, f"explorable-{name}", shown)
 
 
 @pytest.mark.parametrize("name", NAMES)

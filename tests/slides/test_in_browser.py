@@ -216,6 +216,7 @@ def test_colours_are_those_of_the_book(site: Site, visit: Any) -> None:
 def test_a_deck_reads_on_a_phone(site: Site, visit: Any) -> None:
     page = visit(f"{site.url}/slides/chapter.html", viewport={"width": 390, "height": 800})
     for _ in range(4):
+        page.wait_for_timeout(400)  # a slide is fitted once it has been painted
         found = page.evaluate(f"({OUTSIDE})(Reveal.getCurrentSlide())")
         assert found["out"] == [], found
         page.keyboard.press("ArrowRight")
