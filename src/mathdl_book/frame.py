@@ -16,6 +16,17 @@ if TYPE_CHECKING:
     from sphinx.application import Sphinx
 
 FONTS = "_static/katex/fonts/KaTeX_"
+# Fonts of formulas by the class of what is set in them.
+FONT_OF = {
+    "katex": ("Main-Regular", "Math-Italic"),
+    "boldsymbol": ("Math-BoldItalic",),
+    "mathbf": ("Main-Bold",),
+    "mathbb": ("AMS-Regular",),
+    "mathcal": ("Caligraphic-Regular",),
+    "mathsf": ("SansSerif-Regular",),
+}
+CLASSES = re.compile(r'\bclass="([^"]*)"')
+FIRST = 20_000  # characters of HTML of about what a first look shows
 ARTICLE = '<article class="bd-article"'
 # (what the theme writes, what it should have been)
 AMENDS = tuple(
@@ -105,21 +116,33 @@ def amended(frame: str) -> str:
 
 
 def fonts_of(text: str, root: str) -> str:
-    """Return what has the fonts of formulas asked for with the page, so that nothing moves later.
+    """Return what has fonts of formulas asked for with the page, so that nothing moves later.
 
     Parameters
     ----------
     text : str
-        The text of a page.
+        The text of a page, of which only the formulas near its top matter.
     root : str
         See `with_one_of_each`.
+
+    Examples
+    --------
+    >>> text = '<p><span class="katex"><span class="boldsymbol mu4">x</span></span></p>'
+    >>> [link.partition('"')[0] for link in fonts_of(text, "../").split("KaTeX_")[1:]]
+    ['Main-Regular-common.woff2', 'Math-Italic-common.woff2', 'Math-BoldItalic-common.woff2']
+    >>> fonts_of("<p>Words.</p>", "../")
+    ''
     """
-    if 'class="katex"' not in text:
-        return ""
+    classes = {name for given in CLASSES.findall(text[:FIRST]) for name in given.split()}
     links = "".join(
-        f'<link rel="preload" as="font" type="font/woff2" crossorigin href="{root}{FONTS}{name}">'
-        for name in ("Main-Regular-common.woff2", "Math-Italic-common.woff2")
+        '<link rel="preload" as="font" type="font/woff2" crossorigin '
+        f'href="{root}{FONTS}{name}-common.woff2">'
+        for of, names in FONT_OF.items()
+        if of in classes
+        for name in names
     )
+    if not links:
+        return ""
     # A page opened from a folder may use its fonts, but not ask for them so.
     return (
         '<script>location.protocol === "file:" || '

@@ -1,5 +1,6 @@
-"""What the search page looks in, besides Sphinx's index: names, and the words of each page.
+"""What the search page looks in: words, names, and the text of each page.
 
+``_static/search-index.js`` has the pages on which each word is, as Sphinx found them;
 ``_static/search-things.js`` has everything that has a name or a number; ``_static/search/`` has the
 text of every page by sections, of which the search page loads the few that it shows excerpts of.
 All of it are scripts, since a page opened from a folder may load nothing else.
@@ -105,17 +106,43 @@ def write_text(
     path.write_text(f"Search.texts[{name}]={data};\n", encoding="utf-8")
 
 
-def write_things(app: Sphinx, exception: Exception | None) -> None:
-    """Write what can be asked for by name."""
+def words(index: str) -> dict[str, Any]:
+    """Return what the search page needs of Sphinx's index, two thirds of it.
+
+    Parameters
+    ----------
+    index : str
+        Text of ``searchindex.js``.
+
+    Returns
+    -------
+    dict
+        Names of the pages, and by stem of a word the numbers of the pages with it in their text
+        (``terms``) and in their titles (``titleterms``).
+
+    Examples
+    --------
+    >>> words('Search.setIndex({"docnames":["a"],"objects":{},"terms":{"loss":0},"titleterms":{}})')
+    {'docnames': ['a'], 'terms': {'loss': 0}, 'titleterms': {}}
+    """
+    whole = json.loads(index[index.index("(") + 1 : index.rindex(")")])
+    return {key: whole[key] for key in ("docnames", "terms", "titleterms")}
+
+
+def write_lists(app: Sphinx, exception: Exception | None) -> None:
+    """Write where each word is, and what can be asked for by name."""
     if exception or app.builder.format != "html" or app.builder.name == "epub":
         return
-    data = json.dumps(things(app.env), ensure_ascii=False, separators=(",", ":"))
-    path = Path(app.outdir) / "_static" / "search-things.js"
-    path.write_text(f"Search.things={data};\n", encoding="utf-8")
+    out = Path(app.outdir)
+    index = words((out / "searchindex.js").read_text(encoding="utf-8"))
+    for name, listed in (("index", index), ("things", things(app.env))):
+        data = json.dumps(listed, ensure_ascii=False, separators=(",", ":"))
+        path = out / "_static" / f"search-{name}.js"
+        path.write_text(f"Search.{name}={data};\n", encoding="utf-8")
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
     """Register the hooks."""
     app.connect("html-page-context", write_text)
-    app.connect("build-finished", write_things)
+    app.connect("build-finished", write_lists)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -12,6 +12,10 @@ import pytest
 
 from browsing import served
 
+# A server some way off, at 10 Mbit/s. From this very machine, files that are asked for together
+# come in any order, and the first paint may run ahead of fonts that no reader's would.
+AWAY = {"offline": False, "latency": 40, "downloadThroughput": 1.25e6, "uploadThroughput": 1.25e6}
+
 
 @dataclass
 class Opened:
@@ -39,10 +43,12 @@ def site(html: Path) -> Iterator[str]:
 
 @pytest.fixture
 def visit(browser: Any, site: str) -> Iterator[Any]:
-    """Open a page: `visit("book/index.html", width=412, scheme="dark")`."""
+    """Open a page: `visit("book/index.html", width=412, scheme="dark", away=True)`."""
     contexts = []
 
-    def visit(name: str, *, width: int = 1350, scheme: str = "light", **given: Any) -> Opened:
+    def visit(
+        name: str, *, width: int = 1350, scheme: str = "light", away: bool = False, **given: Any
+    ) -> Opened:
         size = {"width": width, "height": 900}
         context = browser.new_context(
             viewport=size, color_scheme=scheme, reduced_motion="reduce", **given
@@ -53,6 +59,10 @@ def visit(browser: Any, site: str) -> Iterator[Any]:
         page.on("console", lambda message: opened.said.append(message.text))
         page.on("pageerror", lambda error: opened.said.append(str(error)))
         page.on("request", lambda request: opened.asked.append(request.url))
+        if away:
+            protocol = context.new_cdp_session(page)
+            protocol.send("Network.enable")
+            protocol.send("Network.emulateNetworkConditions", AWAY)
         page.goto(name if "://" in name else f"{site}/{name}", wait_until="load")
         return opened
 

@@ -4,7 +4,6 @@ const Search = {
   index: null,
   things: [],
   texts: {},
-  setIndex(index) { this.index = index; },
 };
 (() => {
   "use strict";
@@ -72,7 +71,7 @@ const Search = {
   // ---- where the words are ----
   const pagesWith = (words) => {
     const { index } = Search;
-    if (!index || !words.length) return [];
+    if (!words.length) return [];
     const stemmer = new Stemmer();
     const scores = new Map();
     const terms = Object.keys(index.terms);
@@ -135,7 +134,7 @@ const Search = {
     list.append(make("li", {}, line, ...(text ? [text] : [])));
   };
   let turn = 0;
-  const ready = Promise.all([load("searchindex.js"), load("_static/search-things.js")]);
+  const ready = Promise.all([load("_static/search-index.js"), load("_static/search-things.js")]);
   const run = async () => {
     const mine = ++turn;
     const query = plain(field.value);
@@ -144,6 +143,10 @@ const Search = {
     status.textContent = query ? "Searching …" : "";
     if (!query) return;
     await ready;
+    if (!Search.index) {
+      status.textContent = "The words of the book could not be loaded. Load the page again, or look into the index.";
+      return;
+    }
     const ways = waysToSay(query).map((way) => [way, [...new Set(wordsOf(way))]]);
     const named = Search.things
       .map((thing) => [Math.max(...ways.map(([way, its], turn) => fits(thing, way, its) - 3 * turn)), thing])
@@ -151,7 +154,7 @@ const Search = {
     const [said, its, all] = ways.map(([way, its]) => [way, its, pagesWith(its)]).find(([, , some]) => some.length)
       ?? [query, words, []];
     const pages = all.slice(0, its.length > 3 ? MOST_FOR_PHRASES : MOST);
-    const { docnames } = Search.index ?? { docnames: [] };
+    const { docnames } = Search.index;
     const titles = new Map(Search.things.filter(([kind]) => kind === "page").map(([, , title, , address]) => [address, title]));
     await Promise.all(pages.map((page) => Search.texts[docnames[page]] ?? load(`_static/search/${docnames[page]}.js`)));
     if (mine !== turn) return;
