@@ -6,10 +6,11 @@ import functools
 import http.server
 import os
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pytest
 
@@ -17,6 +18,9 @@ from mathdl_book.paper.browser import chromium
 
 # It can reach this machine only; runners have no sandbox for it.
 ARGUMENTS = ("--no-sandbox", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1")
+# What a server some way off adds to each answer.
+LATENCY = 0.04  # seconds
+RATE = 1.25e6  # bytes per second
 
 
 def launched(playwright: Any) -> Any:
@@ -62,8 +66,17 @@ class Site:
 
 
 @contextmanager
-def served(html: Path) -> Iterator[Site]:
-    """Serve a site as GitHub Pages does: without a word, ten minutes in the browser's cache."""
+def served(html: Path, *, far: bool = False) -> Iterator[Site]:
+    """Serve a site as GitHub Pages does: without a word, ten minutes in the browser's cache.
+
+    Parameters
+    ----------
+    html : Path
+        Its folder.
+    far : bool
+        Whether to answer as from some way off. From this very machine, files that are asked for
+        together come in any order, and a first paint may run ahead of fonts that no reader's would.
+    """
     asked: list[str] = []
 
     class Handler(http.server.SimpleHTTPRequestHandler):
@@ -74,6 +87,15 @@ def served(html: Path) -> Iterator[Site]:
         def end_headers(self) -> None:
             self.send_header("Cache-Control", "max-age=600")
             super().end_headers()
+
+        def copyfile(self, source: BinaryIO, outputfile: BinaryIO) -> None:
+            if not far:
+                super().copyfile(source, outputfile)
+                return
+            time.sleep(LATENCY)
+            while piece := source.read(16_384):
+                outputfile.write(piece)
+                time.sleep(len(piece) / RATE)
 
         def log_message(self, *_: object) -> None: ...
 

@@ -12,10 +12,6 @@ import pytest
 
 from browsing import served
 
-# A server some way off, at 10 Mbit/s. From this very machine, files that are asked for together
-# come in any order, and the first paint may run ahead of fonts that no reader's would.
-AWAY = {"offline": False, "latency": 40, "downloadThroughput": 1.25e6, "uploadThroughput": 1.25e6}
-
 
 @dataclass
 class Opened:
@@ -41,8 +37,15 @@ def site(html: Path) -> Iterator[str]:
         yield site.url
 
 
+@pytest.fixture(scope="session")
+def far(html: Path) -> Iterator[str]:
+    """Where a server some way off shows the same."""
+    with served(html, far=True) as site:
+        yield site.url
+
+
 @pytest.fixture
-def visit(browser: Any, site: str) -> Iterator[Any]:
+def visit(browser: Any, site: str, far: str) -> Iterator[Any]:
     """Open a page: `visit("book/index.html", width=412, scheme="dark", away=True)`."""
     contexts = []
 
@@ -59,11 +62,7 @@ def visit(browser: Any, site: str) -> Iterator[Any]:
         page.on("console", lambda message: opened.said.append(message.text))
         page.on("pageerror", lambda error: opened.said.append(str(error)))
         page.on("request", lambda request: opened.asked.append(request.url))
-        if away:
-            protocol = context.new_cdp_session(page)
-            protocol.send("Network.enable")
-            protocol.send("Network.emulateNetworkConditions", AWAY)
-        page.goto(name if "://" in name else f"{site}/{name}", wait_until="load")
+        page.goto(name if "://" in name else f"{far if away else site}/{name}", wait_until="load")
         return opened
 
     yield visit
