@@ -159,7 +159,7 @@ def totals(
 
 
 def totals_sentence(figures: Mapping[str, int | float]) -> str:
-    """Return the totals as a sentence.
+    r"""Return the totals as a sentence.
 
     Examples
     --------
@@ -168,7 +168,7 @@ def totals_sentence(figures: Mapping[str, int | float]) -> str:
     ... )
     >>> text.partition("; ")[0]
     '4 pages, 2 claims, all of them checked, by 3 checks'
-    >>> text.partition("; ")[2]
+    >>> text.partition("; ")[2].replace("\N{NO-BREAK SPACE}", " ")
     'the worst error of a derivative is 2 × 10⁻¹¹ of scale.'
     """
     claimed, checked = figures["claims"], figures["claims_checked"]

@@ -20,11 +20,12 @@ from mathdl.checks import CHECK_MIME
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
 
+NO_BREAK = "\N{NO-BREAK SPACE}"
 SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 def scientific(value: float, digits: int = 2) -> str:
-    """Return a number as a reader would write it by hand.
+    r"""Return a number as a reader would write it by hand, on one line.
 
     Parameters
     ----------
@@ -36,7 +37,7 @@ def scientific(value: float, digits: int = 2) -> str:
     Examples
     --------
     >>> scientific(2.22e-16)
-    '2.2 × 10⁻¹⁶'
+    '2.2\xa0×\xa010⁻¹⁶'
     >>> scientific(1e-10), scientific(0), scientific(0.052), scientific(1234.0)
     ('10⁻¹⁰', '0', '0.052', '1200')
     """
@@ -50,7 +51,7 @@ def scientific(value: float, digits: int = 2) -> str:
     power = f"10{str(exponent).translate(SUPERSCRIPT)}"
     if mantissa in {"1", "-1"}:
         return mantissa.removesuffix("1") + power
-    return f"{mantissa} × {power}"
+    return f"{mantissa}{NO_BREAK}×{NO_BREAK}{power}"
 
 
 def counted(count: int, noun: str) -> str:

@@ -19,7 +19,7 @@ export function scientific(value) {
   if (Math.abs(power) <= 3) return String(Number(value.toPrecision(2)));
   const raised = String(Number(power)).replace(/\d/g, (d) => SUPERSCRIPT[d]).replace("-", "⁻");
   const short = mantissa.replace(/\.0$/, "");
-  return short === "1" || short === "-1" ? `${short.slice(0, -1)}10${raised}` : `${short} × 10${raised}`;
+  return short === "1" || short === "-1" ? `${short.slice(0, -1)}10${raised}` : `${short}\u00a0×\u00a010${raised}`;
 }
 
 const counted = (count, noun) => `${count.toLocaleString("en")} ${noun}${count === 1 ? "" : "s"}`;
