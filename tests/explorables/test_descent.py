@@ -121,8 +121,9 @@ def test_regimes_have_their_names(call) -> None:
 
 def test_what_the_pages_say_of_the_star_is_so(call) -> None:
     here, right, left = (
-        call(PLANE, "rate", "ball", 25, alpha, 0.444) for alpha in (2.78, 2.79, 2.68)
+        call(PLANE, "rate", "ball", 25, alpha, 0.446) for alpha in (2.78, 2.79, 2.68)
     )
+    assert here == pytest.approx(call(PLANE, "rate", "ball", 25, 25 / 9, 4 / 9), rel=2e-3)
     assert right - here > left - here > 0
     assert call(PLANE, "rate", "nesterov", 25, 2.78, 0.444) > 1
     rates = [call(PLANE, "rate", "ball", 25, 1.92, b / 100) for b in range(0, 50, 5)]
