@@ -221,7 +221,7 @@ def linear_regression(
     r"""Return the posterior of a linear model's weights, for normal noise and a normal prior.
 
     Its mean minimises :math:`\lVert y - Xw\rVert^2/2\sigma^2 + \lVert w\rVert^2/2\tau^2`: weight
-    decay with coefficient :math:`\sigma^2/\tau^2` beside the sum of squares.
+    decay with coefficient :math:`\sigma^2/\tau^2` beside half the sum of squares.
 
     Parameters
     ----------

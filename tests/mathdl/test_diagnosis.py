@@ -528,6 +528,14 @@ def test_shapes_and_places_of_what_is_not_finite():
     assert "summed over every axis" in diagnose_shape(np.ones(()), (3,))
 
 
+def test_a_mask_that_repeats_is_not_shifted():
+    """Of [0, 1, 0, 1] and [1, 1, 0, 1] two pairs fit by chance."""
+    x = np.array([0, 1, -2, 0.5])
+    said = refusal(check_equal, (x >= 0) * 1.0, (x > 0) * 1.0)
+    assert "shifted" not in said
+    assert "wrong only in entry [0]" in said
+
+
 def test_a_hypothesis_must_explain_the_error_and_not_just_be_near():
     right = RNG.normal(size=(5, 5))
     # The transpose is within 1e-7, but the error of 1e-9 is another.
