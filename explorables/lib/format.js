@@ -21,7 +21,7 @@ export function fmt(x, digits = 3) {
     return minus(x.toFixed(places));
   }
   const [mantissa, exponent] = x.toExponential(digits - 1).split("e");
-  return `${minus(mantissa)} × 10${raised(Number(exponent))}`;
+  return `${minus(mantissa)}\u00a0×\u00a010${raised(Number(exponent))}`;
 }
 
 /** @param {number} x @param {number} places @returns {string} */
