@@ -13,8 +13,8 @@
       padding: 0 0.7rem; border: 1px solid var(--book-muted); border-radius: 4px;
       background: none; color: inherit;
     }
-    html:has(.edition-banner) { scroll-padding-bottom: 7rem; }
-    body:has(.edition-banner) { padding-bottom: 7rem; }
+    html:has(.edition-banner) { scroll-padding-bottom: var(--edition-banner); }
+    body:has(.edition-banner) { padding-bottom: var(--edition-banner); }
     @media print { .edition-banner { position: static; border: 0; } .edition-banner button { display: none; } }
   `;
   const script = /** @type {HTMLScriptElement} */ (document.currentScript);
@@ -81,4 +81,8 @@
   document.head.append(style);
   // Read first, shown at the bottom, over nothing: the page gets room for it at its end.
   (document.querySelector(".skip-link") ?? document.body.firstElementChild).after(banner);
+  // As much as its words need, in the reader's font and at this width.
+  new ResizeObserver(() => {
+    document.documentElement.style.setProperty("--edition-banner", `${banner.offsetHeight}px`);
+  }).observe(banner);
 })();
