@@ -24,8 +24,13 @@ FONT_OF = {
     "mathbb": ("AMS-Regular",),
     "mathcal": ("Caligraphic-Regular",),
     "mathsf": ("SansSerif-Regular",),
+    "op-symbol small-op": ("Size1-Regular",),
+    "op-symbol large-op": ("Size2-Regular",),
+    **{f"delimsizing size{size}": (f"Size{size}-Regular",) for size in (1, 2, 3, 4)},
 }
 CLASSES = re.compile(r'\bclass="([^"]*)"')
+# Large signs of which the small, common part of a font has the drawing.
+LARGE = re.compile(r"\b(delimsizing size[1-4]|op-symbol (?:small|large)-op)\b[^>]*>[()\[\]∑∏∫]")
 FIRST = 20_000  # characters of HTML of about what a first look shows
 ARTICLE = '<article class="bd-article"'
 # (what the theme writes, what it should have been)
@@ -130,16 +135,20 @@ def fonts_of(text: str, root: str) -> str:
     >>> text = '<p><span class="katex"><span class="boldsymbol mu4">x</span></span></p>'
     >>> [link.partition('"')[0] for link in fonts_of(text, "../").split("KaTeX_")[1:]]
     ['Main-Regular-common.woff2', 'Math-Italic-common.woff2', 'Math-BoldItalic-common.woff2']
+    >>> sign = '<span class="katex"><span class="mop op-symbol large-op">∑</span></span>'
+    >>> fonts_of(sign, "").count("KaTeX_Size2")
+    1
     >>> fonts_of("<p>Words.</p>", "../")
     ''
     """
-    classes = {name for given in CLASSES.findall(text[:FIRST]) for name in given.split()}
+    head = text[:FIRST]
+    classes = {name for given in CLASSES.findall(head) for name in given.split()}
+    classes.update(LARGE.findall(head))
+    fonts = dict.fromkeys(name for of in FONT_OF if of in classes for name in FONT_OF[of])
     links = "".join(
         '<link rel="preload" as="font" type="font/woff2" crossorigin '
         f'href="{root}{FONTS}{name}-common.woff2">'
-        for of, names in FONT_OF.items()
-        if of in classes
-        for name in names
+        for name in fonts
     )
     if not links:
         return ""
