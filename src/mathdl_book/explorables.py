@@ -189,6 +189,7 @@ def live_html(name: str, spec: Mapping[str, Any], described: str) -> str:
     Examples
     --------
     >>> spec = {"title": "A sum", "ratio": "3/2", "values": {"sum": "x + y"}, "controls": []}
+    >>> spec["longest"] = "The sum is 3.14."
     >>> page = live_html("sum", spec, "Two arrows end to end.")
     >>> 'aria-label="A sum"' in page and 'data-value="sum"' in page
     True
@@ -203,14 +204,16 @@ def live_html(name: str, spec: Mapping[str, Any], described: str) -> str:
     )
     ratio = spec["ratio"]
     narrow = spec.get("narrow", ratio)
+    widest = f' style="--widest: {spec["widest"]}"' if "widest" in spec else ""
     return (
         f'<form class="explorable-live" aria-label="{_text(spec["title"])}" autocomplete="off">'
         f'<div class="explorable-stage" style="--wide: {ratio}; --narrow: {narrow}">'
         f'<canvas role="img" aria-label="{_text(described)}" '
         f'aria-describedby="{prefix}status"></canvas></div>'
-        + (f'<dl class="explorable-values">{values}</dl>' if values else "")
-        + f'<p class="explorable-status" role="status" id="{prefix}status"></p>'
-        f'<div class="explorable-controls">'
+        + (f'<dl class="explorable-values"{widest}>{values}</dl>' if values else "")
+        + f'<div class="explorable-says" data-longest="{_text(spec["longest"])}">'
+        f'<p class="explorable-status" role="status" id="{prefix}status"></p></div>'
+        '<div class="explorable-controls">'
         + "".join(CONTROLS[c["type"]](c, prefix) for c in inputs)
         + '</div><div class="explorable-buttons">'
         + "".join(CONTROLS[c["type"]](c, prefix) for c in buttons)

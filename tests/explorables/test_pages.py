@@ -29,6 +29,12 @@ addEventListener("DOMContentLoaded", () => {
     [...document.querySelectorAll(".explorable")].map((root) => [root.id, root.offsetHeight]));
 });
 """
+# As in a font that is a tenth wider.
+WIDE_LETTERS = """
+addEventListener("DOMContentLoaded", () => {
+  document.head.insertAdjacentHTML("beforeend", "<style>* { letter-spacing: 0.06em }</style>");
+});
+"""
 
 
 @pytest.fixture
@@ -101,6 +107,18 @@ def test_it_starts_in_a_state_that_says_something(visit, name: str) -> None:
     for value in box(page, name).locator("[data-value]").all_inner_texts():
         assert value not in ("", "NaN")
     assert grown(page, name) < 2
+
+
+@pytest.mark.parametrize("width", [1280, 700, 390])
+def test_its_words_have_room_whatever_the_font(visit, browser: Any, width: int) -> None:
+    page = browser.new_page(viewport={"width": width, "height": 900})
+    page.add_init_script(WIDE_LETTERS)
+    page.add_init_script(HEIGHTS)
+    for name in NAMES:
+        visit(name, page=page)
+    moved = {name: by for name in NAMES if (by := grown(page, name)) > 1}
+    page.close()
+    assert moved == {}
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -206,7 +224,9 @@ def test_with_reduced_motion_nothing_moves_by_itself(visit, name: str) -> None:
         slider.focus()
         page.keyboard.press("Home")
         plays.nth(k).click()
-        assert slider.evaluate("(input) => input.value === input.max")
+        page.wait_for_function(  # the worker answers
+            "(input) => input.value === input.max", arg=slider.element_handle(), timeout=5_000
+        )
     still = pixels(page, name)
     assert not differ(pixels(page, name), still)
 
