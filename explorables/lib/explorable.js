@@ -79,7 +79,7 @@ class Explorable {
     this.sliders = [...this.controls.values()].filter(({ kind }) => kind === "range");
     this.moving = document.createElement("canvas");
     this.moving.className = "explorable-moving";
-    this.moving.setAttribute("aria-hidden", "true");
+    this.moving.ariaHidden = "true";
     /** @type {ReturnType<typeof handle>[]} */
     this.handles = [];
     /** @type {import("./scene.js").Report | null} the last one, and the one that the page shows */
@@ -153,7 +153,7 @@ class Explorable {
 
   /** @param {{answer?: boolean, report: import("./scene.js").Report | null}} heard */
   hear({ answer, report }) {
-    if (answer) this.answered = true;
+    this.answered ||= answer;
     if (this.answered && this.messages.length) this.send();
     if (report) this.show(report);
     this.rest(this.moves ? 1500 : 0);
@@ -209,10 +209,7 @@ class Explorable {
     });
     new ResizeObserver(() => this.resize()).observe(this.stage);
     const theme = () => this.tell("fit", { theme: themeOf(form) });
-    new MutationObserver(theme).observe(document.documentElement, {
-      attributes: true,
-      attributeFilter: ["data-theme"],
-    });
+    new MutationObserver(theme).observe(document.documentElement, { attributeFilter: ["data-theme"] });
     forced.addEventListener("change", theme);
     theme();
   }
@@ -281,7 +278,7 @@ class Explorable {
       const { name, input, output } = control;
       input.style.setProperty("--x-at", shareOf(control, report.state[name]).toFixed(4));
       write(output, report.outputs[name]);
-      input.setAttribute("aria-valuetext", report.outputs[name]);
+      input.ariaValueText = report.outputs[name];
     }
     for (const [name, text] of Object.entries(report.values)) write(this.values.get(name), text);
     for (const { settle } of this.handles) settle();

@@ -17,24 +17,22 @@ const ARROWS = { ArrowRight: [1, 0], ArrowLeft: [-1, 0], ArrowUp: [0, 1], ArrowD
  */
 export function handle(stage, label, k, tell) {
   const knob = document.createElement("div");
-  knob.className = "explorable-handle";
-  knob.tabIndex = 0;
-  for (const [name, value] of [
-    ["role", "slider"],
-    ["aria-label", label],
-    ["aria-roledescription", "movable point"],
-    ["aria-valuenow", "0"],
-  ]) {
-    knob.setAttribute(name, value);
-  }
+  Object.assign(knob, {
+    className: "explorable-handle",
+    tabIndex: 0,
+    role: "slider",
+    ariaLabel: label,
+    ariaRoleDescription: "movable point",
+    ariaValueNow: "0",
+  });
   const made = {
     at: { x: 0, y: 0, value: 0, text: "", shown: false },
     settle() {
       const { x, y, value, text, shown } = made.at;
       knob.style.visibility = shown ? "visible" : "hidden";
       knob.style.transform = `translate(${x.toFixed(1)}px, ${y.toFixed(1)}px)`;
-      knob.setAttribute("aria-valuenow", String(+value.toPrecision(4)));
-      knob.setAttribute("aria-valuetext", text);
+      knob.ariaValueNow = String(+value.toPrecision(4));
+      knob.ariaValueText = text;
     },
   };
   let grip = null;

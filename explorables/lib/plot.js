@@ -1,6 +1,6 @@
 /** Axes, lines and words on a canvas, in CSS pixels. */
 
-import { raised } from "./format.js";
+import { fmt, raised } from "./format.js";
 
 /** @typedef {import("./scene.js").Theme} Theme */
 
@@ -30,7 +30,7 @@ export function ticks(low, high, count = 5) {
 
 const tickText = (value) =>
   Math.abs(value) >= 1e5 || (value !== 0 && Math.abs(value) < 1e-3)
-    ? value.toExponential(0).replace("e", "·10^")
+    ? fmt(value, 1)
     : String(value).replace("-", "−");
 
 /** What has been drawn and stays, by the colours it was drawn in. @type {WeakMap<Theme, Map>} */
@@ -117,8 +117,11 @@ function drawAxes(g, theme, options, { left, right, top, bottom, sx, sy }) {
   segment(g, left, bottom, right, bottom);
   g.stroke();
   g.restore();
+  g.font = `13px ${theme.font}`;
   for (const [value, text] of xt) {
-    say(g, theme, text, sx(value), bottom + 5, { align: "center", base: "top", color: theme.muted });
+    // Not cut off at the end of the canvas.
+    const last = box[2] - g.measureText(text).width / 2;
+    say(g, theme, text, Math.min(sx(value), last), bottom + 5, { align: "center", base: "top", color: theme.muted });
   }
   for (const [value, text] of yt) {
     say(g, theme, text, left - 6, sy(value), { align: "right", color: theme.muted });

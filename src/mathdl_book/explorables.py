@@ -212,7 +212,7 @@ def live_html(name: str, spec: Mapping[str, Any], described: str) -> str:
         f'aria-describedby="{prefix}status"></canvas></div>'
         + (f'<dl class="explorable-values"{widest}>{values}</dl>' if values else "")
         + f'<div class="explorable-says" data-longest="{_text(spec["longest"])}">'
-        f'<p class="explorable-status" role="status" id="{prefix}status"></p></div>'
+        f'<div class="explorable-status" role="status" id="{prefix}status"></div></div>'
         '<div class="explorable-controls">'
         + "".join(CONTROLS[c["type"]](c, prefix) for c in inputs)
         + '</div><div class="explorable-buttons">'
