@@ -93,20 +93,20 @@ def test_pages_run_at_the_same_time(pages):
 
 
 def test_the_longest_page_of_last_time_runs_first(pages):
-    for name, seconds in {"a": 0.05, "b": 0.6, "c": 0.3}.items():
+    least = {"a": 0.05, "b": 0.6, "c": 0.3}
+    for name, seconds in least.items():
         pages.page(name, f"import time; time.sleep({seconds})")
     pages.build(workers=1)
     taken = measured_seconds(pages)
-    assert taken["book/b"] > taken["book/c"] > taken["book/a"] > 0.05
+    assert all(taken[f"book/{name}"] > seconds for name, seconds in least.items())
     pages.device = "another"
     pages.page("new", "1")
-    assert pages.build(workers=1) == ["new", "b", "c", "a"]
+    # On a busy machine it need not be the one that sleeps longest.
+    order = sorted(least, key=lambda name: -taken[f"book/{name}"])
+    assert pages.build(workers=1) == ["new", *order]
 
 
 def measured_seconds(pages):
-    pages.write(
-        "_toc.yml", "format: jb-book\nroot: book/a\nchapters: [file: book/b, file: book/c]\n"
-    )
     pages.write(
         "_toc.yml", "format: jb-book\nroot: book/a\nchapters:\n- file: book/b\n- file: book/c\n"
     )
