@@ -60,6 +60,16 @@ FORM = """\
 <p class="choose-offline" hidden>Searching and choosing need a server: this page was opened from
 a folder, where a browser may not read the catalogue beside it. The table lists all pages.</p>
 """
+# Here, not in the module: what stands below must not move when the catalogue has come.
+WAIT = """\
+<script>
+if (location.protocol !== "file:") {
+  const box = document.querySelector(".choose");
+  box.classList.add("waiting");
+  box.hidden = false;
+}
+</script>
+"""
 WHOLE = """\
 <p><a href="{root}{name}" download>All pages of the book as a Common Cartridge</a></p>
 """
@@ -81,7 +91,7 @@ class Catalogue(SphinxDirective):
         root = "../" * self.env.docname.count("/")
         # Web links need the site's address; without one there is no cartridge of the whole book.
         whole = WHOLE.format(root=root, name=CARTRIDGE) if self.config.html_baseurl else ""
-        form = nodes.raw("", FORM.format(root=root) + whole, format="html")
+        form = nodes.raw("", FORM.format(root=root) + WAIT + whole, format="html")
         return [form, nodes.container("", all_pages(), classes=["choose-plain"])]
 
 

@@ -302,12 +302,14 @@
     ({ title, sections: all } = await answer.json());
     prepare();
     recall();
-    box.hidden = false;
-    document.querySelector(".choose-plain").hidden = true;
     show();
     list();
+    box.classList.remove("waiting");
   }
-  const offline = () => (document.querySelector(".choose-offline").hidden = false);
+  function offline() {
+    box.hidden = true;
+    document.querySelector(".choose-offline").hidden = false;
+  }
   if (location.protocol === "file:") offline();
   else start().catch(offline);
 })();

@@ -160,8 +160,8 @@ async function start(box) {
       box.querySelector(".linking-wrong").textContent = error.message;
     }
     result.value = url;
-    open.hidden = !url;
-    Object.assign(open, { href: url || "#", target: "_blank", rel: "noopener" });
+    if (url) open.href = url;
+    else open.removeAttribute("href");
     for (const button of box.querySelectorAll("[data-copy]")) button.disabled = !url;
     const given = { id: wanted, to: to.value };
     if (editions.length) given.edition = edition.value;
