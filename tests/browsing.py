@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import http.server
 import os
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -21,6 +22,7 @@ ARGUMENTS = ("--no-sandbox", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127
 # What a server some way off adds to each answer.
 LATENCY = 0.04  # seconds
 RATE = 1.25e6  # bytes per second
+HALT = 0.05  # seconds between the parts of a page that comes in parts
 
 
 def launched(playwright: Any) -> Any:
@@ -66,7 +68,7 @@ class Site:
 
 
 @contextmanager
-def served(html: Path, *, far: bool = False) -> Iterator[Site]:
+def served(html: Path, *, far: bool = False, cut: bytes = b"") -> Iterator[Site]:
     """Serve a site as GitHub Pages does: without a word, ten minutes in the browser's cache.
 
     Parameters
@@ -76,6 +78,8 @@ def served(html: Path, *, far: bool = False) -> Iterator[Site]:
     far : bool
         Whether to answer as from some way off. From this very machine, files that are asked for
         together come in any order, and a first paint may run ahead of fonts that no reader's would.
+    cut : bytes
+        After which words of a page to halt, so that a browser draws what it has so far.
     """
     asked: list[str] = []
 
@@ -89,6 +93,11 @@ def served(html: Path, *, far: bool = False) -> Iterator[Site]:
             super().end_headers()
 
         def copyfile(self, source: BinaryIO, outputfile: BinaryIO) -> None:
+            if cut and self.path.endswith(".html"):
+                for piece in re.split(b"(?<=%b)" % re.escape(cut), source.read()):
+                    outputfile.write(piece)
+                    time.sleep(HALT)
+                return
             if not far:
                 super().copyfile(source, outputfile)
                 return

@@ -33,6 +33,14 @@ CLASSES = re.compile(r'\bclass="([^"]*)"')
 LARGE = re.compile(r"\b(delimsizing size[1-4]|op-symbol (?:small|large)-op)\b[^>]*>[()\[\]∑∏∫]")
 FIRST = 20_000  # characters of HTML of about what a first look shows
 ARTICLE = '<article class="bd-article"'
+# A parser that has paused often reads the rest of a long page in one go, deaf to the reader; after
+# a script, be it empty, it lets the browser draw and answer.
+PAUSE = "<script></script>"
+SECTION = "<section id="
+TABLE = re.compile(
+    r'(<div class="pst-scrollable-table-container)(">\s*<table\b.*?</table>)\s*</div>', re.DOTALL
+)
+LONG = 30_000  # characters of a table that a reader may begin to read before it has come whole
 # (what the theme writes, what it should have been)
 AMENDS = tuple(
     (re.compile(pattern, re.DOTALL), instead)
@@ -120,6 +128,35 @@ def amended(frame: str) -> str:
     return frame
 
 
+def steady(text: str) -> str:
+    r"""Return the text of a page so that it can be read while the rest of it arrives.
+
+    A table gets the widths of its columns from all its rows: a short one is shown when it has come
+    whole, as `mathdl.css` says, and until then keeps only its place. What comes after a table tells
+    that it is whole.
+
+    Parameters
+    ----------
+    text : str
+        HTML of the text of a page.
+
+    Examples
+    --------
+    >>> steady('<section id="a"><section id="b"></section></section>')
+    '<section id="a"><script></script><section id="b"></section></section>'
+    >>> steady('<div class="pst-scrollable-table-container"><table>…</table>\n</div>')
+    '<div class="pst-scrollable-table-container arriving"><table>…</table><i hidden></i></div>'
+    """
+
+    def waiting(found: re.Match[str]) -> str:
+        if len(found[0]) > LONG:
+            return found[0]
+        return f"{found[1]} arriving{found[2]}<i hidden></i></div>"
+
+    begin, tag, rest = TABLE.sub(waiting, text).partition(SECTION)
+    return begin + tag + rest.replace(SECTION, PAUSE + SECTION)
+
+
 def fonts_of(text: str, root: str) -> str:
     """Return what has fonts of formulas asked for with the page, so that nothing moves later.
 
@@ -185,7 +222,7 @@ def framed(page: str, root: str, version: str, about: str, end: str, *, searchin
     head = head.replace("</title>", f"</title>\n{fonts_of(text, root)}", 1)
     if not tag:
         return head
-    return f"{head}{tag}{text}{end}{close}{parts[1]}"
+    return f"{head}{tag}{steady(text)}{end}{close}{parts[1]}"
 
 
 def finish_frames(app: Sphinx) -> None:

@@ -12,6 +12,8 @@ from urllib.parse import unquote, urlsplit
 import axe_playwright_python
 import pytest
 
+from browsing import served
+
 AXE = (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text(encoding="utf-8")
 CHECK = """([where, rules, without]) => {
   const wanted = { resultTypes: ["violations"], performanceTimer: false };
@@ -209,6 +211,16 @@ def test_a_page_is_light_and_still(name, visit, html):
     total = sum(sent(one, html) for one in asked)
     assert len(asked) <= REQUESTS, sorted(asked)
     assert total <= BUDGET, f"{total:,} bytes"
+
+
+def test_a_table_that_comes_row_by_row_does_not_move(visit, html):
+    table = b'<table class="catalogue table">'
+    name = next(name for name in names() if table in (html / name).read_bytes())
+    with served(html, cut=b"</tr>") as slow:
+        opened = visit(f"{slow.url}/{name}", width=412)
+        assert_still(opened)
+        visible = opened.page.locator(".arriving > table")
+        assert visible.count() and all(one.is_visible() for one in visible.all())
 
 
 LAST = "[...document.querySelectorAll('article section[id]')].at(-1).id"
