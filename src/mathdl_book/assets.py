@@ -65,6 +65,8 @@ FOREIGN = (
     *("_static/search/", "_static/search-"),
     *("_static/slides/reveal.js", "_static/live/vendor/"),
 )
+# What Bootstrap's own scripts would set; none of them is on the site.
+UNSET = "[data-bs-"
 GROUPS = ("@media", "@supports", "@container", "@layer")
 
 
@@ -143,6 +145,8 @@ def purged(css: str, used: set[str]) -> str:
     --------
     >>> purged(".a, .b { top: 0 } .b { left: 0 } @media print { .b { top: 1px } }", {"a"})
     '.a{top:0}'
+    >>> purged(":root, [data-bs-theme=dark] { top: 0 }", set())
+    ':root{top:0}'
     """
     kept = []
     for prelude, body in rules(css):
@@ -156,7 +160,8 @@ def purged(css: str, used: set[str]) -> str:
             needed = [
                 one
                 for one in selectors(prelude)
-                if used.issuperset(
+                if UNSET not in one
+                and used.issuperset(
                     name.replace("\\", "") for name in NEEDED.findall(BRACKETS.sub("", one))
                 )
             ]
@@ -217,6 +222,8 @@ def without_unused_properties(css: str, elsewhere: str) -> str:
     --------
     >>> without_unused_properties(":root{--a:1px;--b:var(--a);--c:0}p{top:var(--b)}", "")
     ':root{--a:1px;--b:var(--a);}p{top:var(--b)}'
+    >>> without_unused_properties(":root{--a:url('data:text/css;x');top:0}", "")
+    ':root{top:0}'
     """
     while True:
         asked = {*re.findall(r"var\(\s*(--[\w-]+)", css), *re.findall(r"--[\w-]+", elsewhere)}
@@ -229,7 +236,7 @@ def without_unused_properties(css: str, elsewhere: str) -> str:
 
 def _properties_of(css: str, asked: set[str]) -> str:
     return re.sub(
-        r"(?<=[{;])(--[\w-]+):[^;{}]*(;|(?=\}))",
+        r"(?<=[{;])(--[\w-]+):(?:\"[^\"]*\"|'[^']*'|[^;{}\"'])*(;|(?=\}))",
         lambda found: found[0] if found[1] in asked else "",
         css,
     )

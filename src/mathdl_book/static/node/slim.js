@@ -208,6 +208,7 @@ const SAID_BRIEFLY = [
   [/"mraised katex-sizing reset-size6 size3"/g, '"mscript"'],
   [/<span class="mathnormal( mu\d)?"([^>]*)>([^<]*)<\/span>/g, (_, space, style, letters) =>
     `<i${space ? ` class="${space.trim()}"` : ""}${style}>${letters}</i>`],
+  [/(?<=[a-z]:-?)0(?=\.\d+em[;"])/g, ""],
   [/<svg xmlns="[^"]*"/g, "<svg"],
   [/(?<=<path d=")[^"]*/g, rounded],
 ];
