@@ -3,39 +3,42 @@
 /**
  * Level lines of a function over a plot, as one path to stroke.
  * @param {Plot} plot @param {(x: number, y: number) => number} f
- * @param {number[]} levels @param {number} [cells] so many in each direction
+ * @param {number[]} levels
+ * @param {number} [side] of a cell, across which a line is straight, in pixels
  * @returns {Path2D}
  */
-export function levelLines(plot, f, levels, cells = 64) {
+export function levelLines(plot, f, levels, side = 4) {
   const lines = new Path2D();
+  const cells = Math.ceil((plot.right - plot.left) / side); // as many upwards
+  const rows = cells + 1;
   const [dx, dy] = [(plot.right - plot.left) / cells, (plot.bottom - plot.top) / cells];
-  const values = Array.from({ length: cells + 1 }, (_, i) =>
-    Array.from({ length: cells + 1 }, (_, j) =>
-      f(plot.ix(plot.left + i * dx), plot.iy(plot.top + j * dy)),
-    ),
-  );
-  for (const level of levels) {
-    for (let i = 0; i < cells; i++) {
-      for (let j = 0; j < cells; j++) {
-        // Most cells are wholly above or below.
-        const below = (values[i][j] < level) + (values[i + 1][j] < level) +
-          (values[i + 1][j + 1] < level) + (values[i][j + 1] < level);
-        if (below % 4 === 0) continue;
-        const corners = [
-          [i, j], [i + 1, j], [i + 1, j + 1], [i, j + 1],
-        ];
-        const ends = [];
-        for (let k = 0; k < 4; k++) {
-          const [[a, b], [c, d]] = [corners[k], corners[(k + 1) % 4]];
-          const [v, w] = [values[a][b] - level, values[c][d] - level];
-          if (v < 0 === w < 0) continue;
-          const t = v / (v - w);
-          ends.push([plot.left + (a + t * (c - a)) * dx, plot.top + (b + t * (d - b)) * dy]);
-        }
-        for (let k = 0; k + 1 < ends.length; k += 2) {
-          lines.moveTo(...ends[k]);
-          lines.lineTo(...ends[k + 1]);
-        }
+  const ys = Float64Array.from({ length: rows }, (_, j) => plot.iy(plot.top + j * dy));
+  const values = new Float64Array(rows * rows); // of the corner (i, j) at i rows + j
+  for (let i = 0; i < rows; i++) {
+    const x = plot.ix(plot.left + i * dx);
+    for (let j = 0; j < rows; j++) values[i * rows + j] = f(x, ys[j]);
+  }
+  let pen = false;
+  /** Where a level cuts the side from one corner to another, if it does: an end of a line. */
+  function cut(level, i, j, v, k, l, w) {
+    if (v < level === w < level) return;
+    const t = (v - level) / (v - w);
+    const [x, y] = [plot.left + (i + t * (k - i)) * dx, plot.top + (j + t * (l - j)) * dy];
+    if (pen) lines.lineTo(x, y);
+    else lines.moveTo(x, y);
+    pen = !pen;
+  }
+  for (let i = 0; i < cells; i++) {
+    for (let j = 0; j < cells; j++) {
+      const at = i * rows + j;
+      const [a, b, c, d] = [values[at], values[at + rows], values[at + rows + 1], values[at + 1]];
+      const [low, high] = [Math.min(a, b, c, d), Math.max(a, b, c, d)];
+      for (const level of levels) {
+        if (low >= level || high < level) continue; // as most cells for most levels
+        cut(level, i, j, a, i + 1, j, b);
+        cut(level, i + 1, j, b, i + 1, j + 1, c);
+        cut(level, i + 1, j + 1, c, i, j + 1, d);
+        cut(level, i, j + 1, d, i, j, a);
       }
     }
   }

@@ -86,7 +86,7 @@ function surfaceLines(plot, surface) {
   const heights = surface === "saddle"
     ? [-0.8, -0.5, -0.3, -0.15, -0.05, 0, 0.05, 0.15, 0.3, 0.5, 0.8, 1.1]
     : Array.from({ length: 12 }, (_, k) => 0.02 * 2.6 ** k);
-  return levelLines(plot, f, heights, 90);
+  return levelLines(plot, f, heights);
 }
 
 function progress(g, theme, box, all, { surface, shown }) {

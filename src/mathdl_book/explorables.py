@@ -90,12 +90,15 @@ def read_spec(folder: Path) -> dict[str, Any]:
     Raises
     ------
     ValueError
-        If there is no such explorable, or its controls are not of a known kind.
+        If there is no such explorable, something needed is not said of it, or a control is not of
+        a known kind.
     """
     path = folder / "spec.json"
     if not path.is_file():
         raise ValueError(f"there is no explorable {folder.name!r}: {path} is missing")
     spec = json.loads(path.read_text(encoding="utf-8"))
+    if missing := [key for key in NEEDED if key not in spec]:
+        raise ValueError(f"{path} lacks {', '.join(missing)}")
     for control in spec["controls"]:
         if control["type"] not in CONTROLS:
             raise ValueError(f"{path}: {control['type']!r} is no control; {', '.join(CONTROLS)}")
@@ -172,6 +175,7 @@ CONTROLS = {
     "action": _action,
 }
 BUTTONS = ("play", "action")
+NEEDED = ("title", "described", "longest", "ratio", "controls")
 
 
 def live_html(name: str, spec: Mapping[str, Any], described: str) -> str:

@@ -72,7 +72,12 @@ def test_other_pages_load_nothing_of_it(explorables_page: Path) -> None:
 def test_an_unknown_explorable_or_control_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no explorable 'waves'"):
         read_spec(tmp_path / "waves")
-    (tmp_path / "spec.json").write_text('{"controls": [{"type": "knob", "name": "x"}]}')
+    spec = {"title": "W", "described": "A wave.", "ratio": 1, "controls": []}
+    (tmp_path / "spec.json").write_text(json.dumps(spec))
+    with pytest.raises(ValueError, match=r"spec\.json lacks longest"):
+        read_spec(tmp_path)
+    spec |= {"longest": "It waves.", "controls": [{"type": "knob", "name": "x"}]}
+    (tmp_path / "spec.json").write_text(json.dumps(spec))
     with pytest.raises(ValueError, match="'knob' is no control"):
         read_spec(tmp_path)
 
