@@ -125,6 +125,13 @@ export function walk(surface, rival, lr, start, steps, untilGoal, xs, ys) {
   memory.fill(0);
   place.set(start);
   if (xs) [xs[0], ys[0]] = start;
+  look(place);
+  if (slope[0] === 0 && slope[1] === 0) {
+    // None of the five leaves a place without a slope.
+    if (xs) [xs, ys].forEach((values, i) => values.fill(start[i], 0, steps + 1));
+    const end = f(place[0], place[1]);
+    return { taken: untilGoal && end <= GOAL ? Math.min(1, steps) : steps, end };
+  }
   for (let t = 1; t <= steps; t++) {
     look(place);
     for (let i = 0; i < 2; i++) slope[i] = bounded(slope[i]);
@@ -161,13 +168,15 @@ const ON_SADDLE = { momentum: 0.02 };
  * The best of the sixteen step sizes from a start: the fewest steps to the goal, or, where none
  * arrives, the lowest end. On a saddle 0.05, and 0.02 for momentum.
  * @param {string} surface @param {string} rival @param {number[]} start @param {number} most
- * @param {number} [guess] if one of them, tried first: no other is followed longer than the best
+ * @param {number} [guess] one of them that may do: those near it are tried first, since no other is
+ *   followed longer than the best so far
  * @returns {{lr: number, needed: number}} needed is Infinity where none arrives
  */
-export function tune(surface, rival, start, most, guess) {
+export function tune(surface, rival, start, most, guess = 0.01) {
   if (surface === "saddle") return { lr: ON_SADDLE[rival] ?? 0.05, needed: Infinity };
   let best = { lr: RATES[0], needed: Infinity, end: Infinity };
-  for (const lr of RATES.includes(guess) ? [guess, ...RATES] : RATES) {
+  const far = (lr) => Math.abs(Math.log(lr / guess));
+  for (const lr of [...RATES].sort((a, b) => far(a) - far(b))) {
     const limit = Math.min(most, best.needed);
     const { taken, end } = walk(surface, rival, lr, start, limit, true);
     const needed = end <= GOAL ? taken : Infinity;

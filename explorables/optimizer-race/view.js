@@ -21,7 +21,7 @@ export function create({ get, set, handle }) {
   // Filled anew by every race.
   const all = RIVALS.map((rival) => {
     const [xs, ys, heights] = Array.from({ length: 3 }, () => new Float64Array(MOST + 1));
-    return { rival, xs, ys, heights, rate: 0, needed: Infinity };
+    return { rival, xs, ys, heights, rate: undefined, needed: Infinity };
   });
   let run = "";
   const knob = handle({

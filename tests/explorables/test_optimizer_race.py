@@ -79,6 +79,13 @@ def test_the_tuned_step_size_is_the_best_of_the_sixteen(call, rival: str) -> Non
         assert found["lr"] == pytest.approx(rates[best], rel=1e-9)
 
 
+@pytest.mark.parametrize("rival", RIVALS)
+def test_none_leaves_a_place_without_a_slope(call, rival: str) -> None:
+    assert call(NAME, "run", "beale", rival, 0.1, [0.0, 1.0], 50) == [[0, 1]] * 51
+    assert call(NAME, "run", "rosenbrock", rival, 0.1, [1.0, 1.0], 50, True) == [[1, 1]] * 2
+    assert float(call(NAME, "tune", "beale", rival, [0.0, 1.0], 50)["needed"]) == np.inf
+
+
 def test_what_the_page_says_of_ravines_is_so(call) -> None:
     straight = {r: call(NAME, "tune", "ravine", r, [2.0, 1.0], 300)["needed"] for r in RIVALS}
     across = np.array([2.0, 1.0]) @ TILT.T
