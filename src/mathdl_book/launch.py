@@ -391,7 +391,7 @@ FORM = """\
 <button type="button" data-copy="link" disabled>Copy the link</button>
 <button type="button" data-copy="markdown" disabled>As Markdown</button>
 <button type="button" data-copy="html" disabled>As HTML</button>
-<a class="linking-open" target="_blank" rel="noopener">Open it</a></p>
+<a class="linking-open">Open it</a></p>
 <p class="choose-count" role="status"></p>
 </form>
 </div>

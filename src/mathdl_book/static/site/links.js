@@ -160,7 +160,7 @@ async function start(box) {
       box.querySelector(".linking-wrong").textContent = error.message;
     }
     result.value = url;
-    if (url) open.href = url;
+    if (url) Object.assign(open, { href: url, target: "_blank", rel: "noopener" });
     else open.removeAttribute("href");
     for (const button of box.querySelectorAll("[data-copy]")) button.disabled = !url;
     const given = { id: wanted, to: to.value };
