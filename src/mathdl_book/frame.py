@@ -57,8 +57,11 @@ AMENDS = tuple(
             "{ let kept = {}; try { kept = localStorage; } catch {}"
             ' document.documentElement.dataset.mode = kept.mode || "auto";'
             ' document.documentElement.dataset.theme = kept.theme || "auto"; }'
-            # Whoever is led into a page gets it laid out as a whole: see mathdl.css.
-            ' if (location.hash) document.documentElement.dataset.whole = "";\n  </script>',
+            # Whoever is led into a page, or comes back to a place in it, gets it laid out as a
+            # whole: see mathdl.css. A link to words (#:~:text=) is seen in the navigation alone.
+            ' { const [way] = performance.getEntriesByType("navigation");'
+            ' if (way?.type !== "navigate" || way.name.includes("#"))'
+            ' document.documentElement.dataset.whole = ""; }\n  </script>',
         ),
         # The contents for paper: a second heading of first rank on every page.
         (

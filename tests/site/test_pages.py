@@ -7,7 +7,7 @@ import os
 from functools import cache
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 import axe_playwright_python
 import pytest
@@ -254,20 +254,57 @@ def test_a_page_knows_how_long_it_will_be(visit, html, width):
     assert whole > 3000 and abs(expected / whole - 1) < 0.2
 
 
-def test_words_that_are_not_laid_out_yet_can_be_found_on_the_page(visit, html):
+# The start of the last paragraph that is words alone, where nothing has been laid out yet.
+WORDS = """() => {
+  const far = [...document.querySelectorAll("article section section p")].filter((one) =>
+    getComputedStyle(one).contentVisibility === "auto" &&
+    !one.querySelector("*") && !one.closest("details:not([open])"));
+  return far.at(-1)?.textContent.trim().slice(0, 40).replace(/\\s+\\S*$/, "") ?? null;
+}"""
+
+FIRST = """(words) => [...document.querySelectorAll("article section section p")].find(
+  (one) => one.textContent.trim().startsWith(words)
+).getBoundingClientRect().top"""
+
+
+@pytest.mark.parametrize("width", [1350, 412])
+def test_a_link_to_words_that_are_far_down_leads_to_them(visit, html, width):
     name = max(names(), key=lambda name: (html / name).stat().st_size * name.startswith("book/"))
-    page = visit(name).page
-    skipped = """() => {
-      const far = [...document.querySelectorAll("article section section p")].filter((one) =>
-        getComputedStyle(one).contentVisibility === "auto" &&
-        !one.querySelector("*") && !one.closest("details:not([open])"));
-      return far.at(-1)?.textContent.slice(0, 40) ?? null;
-    }"""
-    words = page.evaluate(skipped)
+    page = visit(name, width=width).page
+    words = page.evaluate(WORDS)
     assert words
-    assert page.evaluate("(words) => window.find(words)", words)
-    top = page.evaluate("getSelection().getRangeAt(0).getBoundingClientRect().top")
-    assert 0 <= top <= 900
+    page = visit(f"{name}#:~:text={quote(words)}", width=width).page
+    page.wait_for_timeout(300)
+    # In Chromium: in the middle of the window.
+    assert 300 < page.evaluate(FIRST, words) < 600
+
+
+# What stands in the middle of the window, or where in the window that is now.
+MIDDLE = """() => {
+  const seen = document.elementFromPoint(innerWidth / 2, innerHeight / 2);
+  const all = [...document.querySelectorAll("article *")];
+  return [all.indexOf(seen), seen.getBoundingClientRect().top];
+}"""
+NOW = """(which) => new Promise((resolve) => setTimeout(() => resolve(
+  [...document.querySelectorAll("article *")][which].getBoundingClientRect().top
+), 300))"""
+
+
+@pytest.mark.parametrize("width", [1350, 412])
+def test_whoever_comes_back_to_a_page_finds_their_place(visit, site, html, width):
+    name = max(names(), key=lambda name: (html / name).stat().st_size * name.startswith("book/"))
+    page = visit(name, width=width).page
+    for _ in range(15):
+        page.mouse.wheel(0, 800)
+        page.wait_for_timeout(20)
+    page.wait_for_timeout(300)
+    which, before = page.evaluate(MIDDLE)
+    assert which > 0 and page.evaluate("scrollY") > 3000
+    page.reload(wait_until="load")
+    assert abs(page.evaluate(NOW, which) - before) <= 2
+    page.goto(f"{site}/search.html", wait_until="load")
+    page.go_back(wait_until="load")
+    assert abs(page.evaluate(NOW, which) - before) <= 2
 
 
 BOXED = """() => {
