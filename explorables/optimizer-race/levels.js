@@ -1,15 +1,16 @@
 /** @typedef {import("../lib/plot.js").Plot} Plot */
 
+const SIDE = 4; // of a cell, across which a line is straight, in pixels
+
 /**
  * Level lines of a function over a plot, as one path to stroke.
  * @param {Plot} plot @param {(x: number, y: number) => number} f
  * @param {number[]} levels
- * @param {number} [side] of a cell, across which a line is straight, in pixels
  * @returns {Path2D}
  */
-export function levelLines(plot, f, levels, side = 4) {
+export function levelLines(plot, f, levels) {
   const lines = new Path2D();
-  const cells = Math.ceil((plot.right - plot.left) / side); // as many upwards
+  const cells = Math.ceil((plot.right - plot.left) / SIDE); // as many upwards
   const rows = cells + 1;
   const [dx, dy] = [(plot.right - plot.left) / cells, (plot.bottom - plot.top) / cells];
   const ys = Float64Array.from({ length: rows }, (_, j) => plot.iy(plot.top + j * dy));

@@ -52,7 +52,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.add_config_value("mathdl_machinery", machinery, "html")
     return {
         "version": "1",
-        "env_version": 13,  # to be raised when what is kept of a page read changes
+        "env_version": 14,  # to be raised when what is kept of a page read changes
         "parallel_read_safe": True,
         "parallel_write_safe": True,
     }

@@ -57,16 +57,20 @@ FORM = """\
 <button type="button" data-save="imscc">Common Cartridge</button>
 <button type="button" data-clear>Clear</button></p>
 </div>
-<p class="choose-offline" hidden>Searching and choosing need a server: this page was opened from
-a folder, where a browser may not read the catalogue beside it. The table lists all pages.</p>
+<p class="choose-offline" hidden>Searching and choosing need the book's catalogue, which could not
+be read; a browser may not where a page was opened from a folder. The table lists all pages.</p>
 """
-# Here, not in the module: what stands below must not move when the catalogue has come.
-WAIT = """\
+SHOW_FORM = """\
 <script>
-if (location.protocol !== "file:") {
-  const box = document.querySelector(".choose");
-  box.classList.add("waiting");
-  box.hidden = false;
+// Here, not in the form's own script: what stands below must not move when that has come.
+{
+  const form = document.querySelector(".choose");
+  const instead = document.querySelector(".choose-offline");
+  const show = (works) => { form.hidden = !works; instead.hidden = works; };
+  show(location.protocol !== "file:");
+  form.addEventListener("failed", () => show(false));
+  // Until then the form's script has begun, or it never will.
+  document.addEventListener("DOMContentLoaded", () => { if (!form.dataset.state) show(false); });
 }
 </script>
 """
@@ -91,7 +95,7 @@ class Catalogue(SphinxDirective):
         root = "../" * self.env.docname.count("/")
         # Web links need the site's address; without one there is no cartridge of the whole book.
         whole = WHOLE.format(root=root, name=CARTRIDGE) if self.config.html_baseurl else ""
-        form = nodes.raw("", FORM.format(root=root) + WAIT + whole, format="html")
+        form = nodes.raw("", FORM.format(root=root) + SHOW_FORM + whole, format="html")
         return [form, nodes.container("", all_pages(), classes=["choose-plain"])]
 
 
@@ -219,9 +223,9 @@ def write_cartridge(app: Sphinx, exception: Exception | None) -> None:
 def add_script(
     app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: Any
 ) -> None:
-    """Load the script on the page that needs it."""
+    """Load the module on the page that needs it."""
     if "mathdl-choosing" in app.env.metadata.get(pagename, ()):
-        app.add_js_file(SCRIPT, loading_method="defer")
+        app.add_js_file(SCRIPT, type="module")
 
 
 def setup(app: Sphinx) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from docutils import nodes
 from sphinx.util.docutils import SphinxDirective
 
 from . import labs
+from .choosing import SHOW_FORM
 from .editions import LATEST, VARIABLE, edition_named
 from .live import needs_more
 from .notebooks import FOLDER, commit_of, notebook_name
@@ -395,14 +396,10 @@ FORM = """\
 <p class="choose-count" role="status"></p>
 </form>
 </div>
-<p class="linking-offline">The form needs a page that comes from a server, and a script.
+<p class="choose-offline">The form needs a script, and a catalogue that a browser may not read where
+a page was opened from a folder.
 Without them: the address of a section is in the sign beside its heading, and the menu of its page
 has the links to its notebook.</p>
-<script>
-// Here, not in the form's module: what stands below must not move.
-document.querySelector(".linking").hidden = location.protocol === "file:";
-document.querySelector(".linking-offline").hidden = location.protocol !== "file:";
-</script>
 """
 
 
@@ -413,7 +410,7 @@ class LinkBuilder(SphinxDirective):
         """Return the form, which a script fills."""
         self.env.metadata[self.env.docname][LINKS] = "yes"
         form = FORM.format(root="../" * self.env.docname.count("/"))
-        return [nodes.raw("", form, format="html")]
+        return [nodes.raw("", form + SHOW_FORM, format="html")]
 
 
 def add_script(

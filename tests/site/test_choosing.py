@@ -117,9 +117,10 @@ def test_from_a_folder_it_says_what_it_needs(visit, html):
     assert page.is_hidden(".choose")
 
 
-def test_without_the_catalogue_it_says_so_and_shows_all_pages(visit, site):
+@pytest.mark.parametrize("lost", ["sections.json", "catalogue.js*", "entries.js"])
+def test_what_is_lost_on_the_way_is_said_and_all_pages_shown(visit, site, lost):
     page = visit("404.html").page
-    page.route("**/sections.json", lambda route: route.abort())
+    page.route(f"**/{lost}", lambda route: route.abort())
     page.goto(f"{site}/book/choosing.html")
     page.wait_for_selector(".choose-offline", state="visible")
     assert page.is_visible(".choose-plain table")

@@ -40,7 +40,7 @@ def form(visit):
 def test_each_target_of_a_step_of_a_lab(form, site):
     opened = form()
     page = opened.page
-    assert page.is_hidden(".linking-offline")
+    assert page.is_hidden(".choose-offline")
     assert page.is_hidden("[name=edition]")  # of a site without editions
     page.fill(".linking [name=q]", "sample-backward")
     assert page.locator(".linking [name=id] option").count() == 2  # and the one chosen before
@@ -184,6 +184,19 @@ def test_an_edition_has_its_own_pages_and_notebooks(visit, editions: str):
     assert opened.said == []
 
 
+def test_an_edition_that_cannot_be_read_is_named_and_asked_for_again(visit, editions: str):
+    page = visit(f"{editions}/latest/book/links.html?id=ex-sample-code&to=read").page
+    page.wait_for_selector(LISTED, state="attached")
+    page.route("**/2026.1/sections.json", lambda route: route.abort())
+    page.select_option("[name=edition]", "2026.1")
+    page.wait_for_selector(".linking-wrong:has-text('could not be read')")
+    assert link(page) == ""
+    page.unroute("**/2026.1/sections.json")
+    page.select_option("[name=edition]", "latest")
+    page.select_option("[name=edition]", "2026.1")
+    page.wait_for_function("document.querySelector('.linking-result').value.includes('/2026.1/')")
+
+
 @pytest.mark.parametrize(("scheme", "width"), [("light", 1350), ("dark", 320)])
 def test_for_everyone_and_on_a_phone(form, scheme, width):
     page = form(f"?id={STEP}&to=hub", scheme=scheme, width=width).page
@@ -193,7 +206,16 @@ def test_for_everyone_and_on_a_phone(form, scheme, width):
     assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
+@pytest.mark.parametrize("lost", ["sections.json", "links.js*", "entries.js"])
+def test_what_is_lost_on_the_way_is_said(visit, site, lost):
+    page = visit("404.html").page
+    page.route(f"**/{lost}", lambda route: route.abort())
+    page.goto(f"{site}/book/links.html")
+    page.wait_for_selector(".choose-offline", state="visible")
+    assert page.is_hidden(".linking")
+
+
 def test_from_a_folder_it_says_what_it_needs(visit, html):
     page = visit((html / "book" / "links.html").as_uri()).page
-    assert page.is_visible(".linking-offline")
+    assert page.is_visible(".choose-offline")
     assert page.is_hidden(".linking")

@@ -3,32 +3,16 @@
  * the address where the book is published. What is chosen is in the page's own address.
  */
 
+import { named } from "./entries.js";
 import { binderLink, colabLink, hubAddress, hubLink, keptHub } from "./launch.js";
 
-/**
- * @typedef {object} Entry of sections.json
- * @property {string} id
- * @property {string} kind
- * @property {string} number
- * @property {string} title
- * @property {string} page
- * @property {string} url
- */
+/** @typedef {import("./entries.js").Entry} Entry */
 /**
  * @typedef {object} Edition of editions.json
  * @property {string} name
  * @property {string} title
  * @property {string} url
  */
-
-/** What an entry is called: kind and number, then title. @param {Entry} entry */
-export function named(entry) {
-  const plain = ["page", "section", "step", "objective"].includes(entry.kind);
-  const first = plain ? "" : entry.kind[0].toUpperCase() + entry.kind.slice(1);
-  const head = [first, entry.number].filter(Boolean).join(" ");
-  const said = entry.title || `(${entry.id})`;
-  return entry.title && !plain ? `${head}: ${said}` : `${head} ${said}`.trim();
-}
 
 /**
  * The address of a site, with a slash at its end.
@@ -152,6 +136,7 @@ async function start(box) {
     const entry = entries.find((one) => one.id === id.value);
     url = "";
     try {
+      if (!entries.length) throw new Error("What this edition has could not be read: try another.");
       if (!entry) throw new Error("This edition does not have it: choose something else.");
       const base = siteAddress(site.value) + (editions.length ? chosen().url : "");
       url = linkTo({ entry, to: to.value, site: base, hub: hub.value }, launch);
@@ -173,7 +158,9 @@ async function start(box) {
   async function change() {
     try {
       ({ sections: entries, launch } = await contents());
-    } catch {
+    } catch (error) {
+      if (!editions.length) throw error;
+      known.delete(folder().href);
       [entries, launch] = [[], { pages: {} }];
     }
     list();
@@ -205,4 +192,7 @@ async function start(box) {
 }
 
 const box = document.querySelector(".linking");
-if (box) start(box);
+if (box) {
+  box.dataset.state = "begun";
+  if (!box.hidden) start(box).catch(() => box.dispatchEvent(new Event("failed")));
+}
