@@ -117,8 +117,7 @@ class Kernel:
     def _signal(self, number: int) -> None:
         if self.exited.done():
             return
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self.pid, number)
+        _signal_group(self.pid, number)
 
 
 class Kernels(Protocol):
@@ -356,6 +355,14 @@ class Spawner:
         exited.set_result(Exit(process.returncode, peak))
 
 
+def _signal_group(pid: int, number: int) -> None:
+    """Signal a kernel and what it has started, or it alone while it has no group of its own yet."""
+    for send in (os.killpg, os.kill):
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            send(pid, number)
+            return
+
+
 def _environment() -> dict[str, str]:
     ours = {**THREADS, "MPLBACKEND": INLINE, "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
     # Startup files and safe paths would change what a page sees; IPython puts its folder first.
@@ -429,8 +436,7 @@ def serve(modules: Iterable[str]) -> dict[str, Any] | None:
         pass
     finally:
         for pid in children:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(pid, signal.SIGKILL)
+            _signal_group(pid, signal.SIGKILL)
         for pid in children:
             with contextlib.suppress(ChildProcessError, BrokenPipeError):
                 _say(_reaped(*os.wait4(pid, 0)))

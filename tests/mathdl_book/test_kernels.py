@@ -223,7 +223,7 @@ asyncio.run(main())
     with builder.stdout:
         folder, *numbers = builder.stdout.readline().split()
         pids = [int(number) for number in numbers]
-        assert len(pids) == 3 if can_fork() else 2
+        assert len(pids) == (3 if can_fork() else 2)
         builder.send_signal(signal.SIGKILL)
         builder.wait()
     deadline = time.monotonic() + 10
@@ -231,6 +231,15 @@ asyncio.run(main())
         time.sleep(0.05)
     assert not any(map(psutil.pid_exists, pids))
     assert not can_fork() or not os.path.exists(folder)
+
+
+@pytest.mark.parametrize("grouped", [True, False])
+def test_a_kernel_is_killed_with_its_group_and_before_it_has_one(tmp_path, grouped):
+    sleeping = subprocess.Popen(["sleep", "60"], start_new_session=grouped)
+    with asyncio.Runner() as runner:
+        exited = runner.get_loop().create_future()
+        kernels.Kernel(sleeping.pid, tmp_path / "1.json", tmp_path / "1.log", exited).kill()
+    assert sleeping.wait(timeout=10) == -signal.SIGKILL
 
 
 def test_a_package_that_crashes_the_parent_falls_back_to_spawning(tmp_path, monkeypatch):
