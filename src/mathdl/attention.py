@@ -30,7 +30,20 @@ Array = np.ndarray
 
 
 class AttentionCache(NamedTuple):
-    """What the backward pass needs; `weights`, of shape (..., L, S), is the map to look at."""
+    """What the backward pass of one attention needs; `weights` is the map to look at.
+
+    Attributes
+    ----------
+    weights : array, shape (..., L, S)
+        How much each query takes of each value; the rows sum to one, or to zero where all is
+        masked.
+    query : array, shape (..., L, E)
+    key : array, shape (..., S, E)
+    value : array, shape (..., S, Ev)
+        As they were given.
+    scale : float
+        What the scores were multiplied by.
+    """
 
     weights: Array
     query: Array
@@ -40,7 +53,21 @@ class AttentionCache(NamedTuple):
 
 
 class MultiHeadCache(NamedTuple):
-    """What the backward pass needs; `weights`, of shape (..., heads, L, S), has a map per head."""
+    """What the backward pass of all heads needs; `weights` has a map per head.
+
+    Attributes
+    ----------
+    weights : array, shape (..., heads, L, S)
+        As those of `attention`.
+    attention : AttentionCache
+        Of all heads, which are an axis of it.
+    projections : tuple of three
+        What the linear maps of query, key and value keep.
+    output : tuple
+        What the linear map of the output keeps.
+    shape : tuple of int
+        Of the output.
+    """
 
     weights: Array
     attention: AttentionCache

@@ -38,7 +38,15 @@ class Lanczos(NamedTuple):
 
 
 class Estimate(NamedTuple):
-    """A Monte-Carlo mean with its standard error."""
+    """A Monte-Carlo mean with its standard error.
+
+    Attributes
+    ----------
+    mean : float
+        Of the samples.
+    standard_error : float
+        Their standard deviation over the root of their number.
+    """
 
     mean: float
     standard_error: float

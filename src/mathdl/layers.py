@@ -332,7 +332,21 @@ def layer_norm_backward(dy: Array, cache: Cache) -> tuple[Array, Array | None, A
 
 
 class BatchNormCache(NamedTuple):
-    """What `batch_norm_backward` needs, and the running statistics after the batch."""
+    """What `batch_norm_backward` needs, and the running statistics after the batch.
+
+    Attributes
+    ----------
+    normal : array, shape (N, C) or (N, C, ...)
+        The input, normalised; before `weight` and `bias`.
+    inverse : array, one number per channel
+        What the centred input was multiplied by, shaped to meet it.
+    weight, bias : array, shape (C,), or None
+        As they were given.
+    training : bool
+        Whether mean and variance are the batch's.
+    running_mean, running_var : array, shape (C,), or None
+        After this batch.
+    """
 
     normal: Array
     inverse: Array

@@ -15,7 +15,19 @@ from mathdl._arrays import inexact
 
 
 class PCA(NamedTuple):
-    """Mean ``(d,)``, components ``(k, d)``, variances ``(k,)`` and their ratios ``(k,)``."""
+    """Principal components of samples with ``d`` features.
+
+    Attributes
+    ----------
+    mean : array, shape (d,)
+        Of the samples.
+    components : array, shape (k, d)
+        Orthonormal rows, by falling variance; the largest entry of each is positive.
+    variances : array, shape (k,)
+        Of the samples along each of them, by ``n - 1``.
+    ratios : array, shape (k,)
+        Their shares of the variance of all features.
+    """
 
     mean: NDArray
     components: NDArray

@@ -41,16 +41,31 @@ class LayerStatistics(NamedTuple):
     """What flows through one layer; means and deviations are over rows and features.
 
     With a grid of networks every entry but `layer` has the grid's shape.
+
+    Attributes
+    ----------
+    layer : int
+        Counted from 1.
+    pre_mean, pre_std : array
+        Of the pre-activation ``z``; after LayerNorm, if there is one.
+    mean, std : array
+        Of the activation ``a``.
+    dead : array
+        Share of the features that are zero in every row.
+    gradient_rms : array
+        Root mean square of the loss's gradient with respect to ``z``.
+    weight_gradient_norm : array
+        Frobenius norm of its gradient with respect to the weights.
     """
 
     layer: int
-    pre_mean: Array  # of z, the pre-activation (after LayerNorm, if there is one)
+    pre_mean: Array
     pre_std: Array
-    mean: Array  # of a, the activation
+    mean: Array
     std: Array
-    dead: Array  # share of the features that are zero in every row
-    gradient_rms: Array  # root mean square of the loss's gradient with respect to z
-    weight_gradient_norm: Array  # Frobenius norm of its gradient with respect to W
+    dead: Array
+    gradient_rms: Array
+    weight_gradient_norm: Array
 
 
 class _LayerCache(NamedTuple):
@@ -60,7 +75,15 @@ class _LayerCache(NamedTuple):
 
 
 class MLPCache(NamedTuple):
-    """What the backward pass needs, layer by layer."""
+    """What the backward pass needs.
+
+    Attributes
+    ----------
+    layers : tuple
+        What each layer keeps, from the first.
+    shape : tuple of int
+        Of the output.
+    """
 
     layers: tuple[_LayerCache, ...]
     shape: tuple[int, ...]

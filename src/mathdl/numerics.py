@@ -651,9 +651,16 @@ def welford(x: Array, axis: int = 0, ddof: int = 0) -> tuple[Array, Array]:
 class Format(NamedTuple):
     """A binary floating-point format.
 
-    `fraction_bits` counts the stored bits of the significand, without the leading 1;
-    `min_exponent` is the exponent of the smallest normal number, 2**min_exponent; `maximum` is
-    the largest finite number, and `overflow` what lies beyond it.
+    Attributes
+    ----------
+    fraction_bits : int
+        Stored bits of the significand, without the leading 1.
+    min_exponent : int
+        Exponent of the smallest normal number, ``2**min_exponent``.
+    maximum : float
+        The largest finite number.
+    overflow : float
+        What lies beyond it.
     """
 
     fraction_bits: int

@@ -8,7 +8,9 @@ script, when printed and when a link leads into them.
 from __future__ import annotations
 
 import ast
+import inspect
 import json
+import pydoc
 import re
 from functools import cache
 from importlib.util import find_spec
@@ -33,6 +35,8 @@ CHANGELOG_MARK = "<!-- CHANGELOG.md -->"
 DIFFICULTY = {1: "first steps", 2: "standard", 3: "demanding"}
 # Ids that sphinx-proof and sphinx-exercise give to every one of their boxes alike.
 REPEATED_IDS = frozenset({"proof", "proof-content", "exercise-content", "solution-content"})
+# What Python says of each field of a named tuple.
+ALIAS = re.compile(r"Alias for field number \d+")
 
 logger = logging.getLogger(__name__)
 
@@ -276,10 +280,58 @@ def plain_docstring(lines: list[str]) -> list[str]:
     return plain
 
 
+def without_attributes(lines: list[str]) -> tuple[list[str], dict[str, list[str]]]:
+    """Take the section of attributes out of a class's docstring.
+
+    Parameters
+    ----------
+    lines : list of str
+        A NumPy docstring without indentation.
+
+    Returns
+    -------
+    list of str
+        What is left of it.
+    dict
+        Of each attribute, the lines about it: its type, and what it is.
+
+    Examples
+    --------
+    >>> doc = ["A line.", "", "Attributes", "----------", "a, b : float", "    Its ends."]
+    >>> rest, attributes = without_attributes(doc)
+    >>> rest, attributes["b"]
+    (['A line.', ''], ['float.', 'Its ends.'])
+    """
+    ruled = [k for k, line in enumerate(lines) if k and re.fullmatch("-{3,}", line)]
+    begins = [k - 1 for k in ruled if lines[k - 1] == "Attributes"]
+    if not begins:
+        return lines, {}
+    begin = begins[0]
+    end = min((k - 1 for k in ruled if k - 1 > begin), default=len(lines))
+    about: dict[str, list[str]] = {}
+    entry: list[str] = []
+    for line in lines[begin + 2 : end]:
+        if line[:1].strip():
+            names, _, kind = line.partition(" : ")
+            entry = [f"{kind}."]
+            about.update(dict.fromkeys(names.split(", "), entry))
+        else:
+            entry.append(line.strip())
+    return lines[:begin] + lines[end:], about
+
+
 def process_docstring(
     app: Sphinx, what: str, name: str, object_: Any, options: Any, lines: list[str]
 ) -> None:
-    """Hand autodoc the docstring as it looks."""
+    """Hand autodoc the docstring as it looks; each field of a named tuple has its own."""
+    if isinstance(object_, type) and issubclass(object_, tuple):
+        rest, about = without_attributes(lines)
+        if about.keys() <= set(getattr(object_, "_fields", ())):
+            lines[:] = rest
+    elif ALIAS.fullmatch(" ".join(lines).strip()):
+        owner, _, field = name.rpartition(".")
+        described = inspect.cleandoc(pydoc.locate(owner).__doc__ or "").splitlines()
+        lines[:] = without_attributes(described)[1].get(field, [])
     lines[:] = plain_docstring(lines)
 
 

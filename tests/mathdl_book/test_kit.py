@@ -1,13 +1,17 @@
 from __future__ import annotations
 
+import inspect
 import re
 from collections import Counter
+from importlib import import_module
 from pathlib import Path
+from pkgutil import iter_modules
 
 import pytest
 import yaml
 
-from mathdl_book.kit import header_errors, module_summary, plain_docstring
+import mathdl
+from mathdl_book.kit import header_errors, module_summary, plain_docstring, process_docstring
 from mathdl_book.pages import Page, toc_docnames
 
 ROOT = Path(__file__).parents[2]
@@ -175,3 +179,23 @@ def test_a_prerequisite_that_does_not_exist_fails_the_build(fresh_sample_book) -
     result = fresh_sample_book.build()
     assert result.returncode == 1
     assert "labs/nowhere" in result.stderr
+
+
+def test_each_field_of_a_named_tuple_has_its_description() -> None:
+    plain = []
+    for module in iter_modules(mathdl.__path__, "mathdl."):
+        if "._" in module.name:
+            continue
+        for name, owner in vars(import_module(module.name)).items():
+            fields = getattr(owner, "_fields", ())
+            if name.startswith("_") or getattr(owner, "__module__", "") != module.name:
+                continue
+            for field in fields:
+                lines = ["Alias for field number 0"]
+                process_docstring(None, "attribute", f"{module.name}.{name}.{field}", 0, 0, lines)
+                plain += [] if lines and "Alias" not in lines[0] else [f"{name}.{field}"]
+            if fields:
+                lines = inspect.cleandoc(owner.__doc__).splitlines()
+                process_docstring(None, "class", f"{module.name}.{name}", owner, 0, lines)
+                assert "Attributes" not in lines
+    assert plain == []
