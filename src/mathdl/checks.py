@@ -42,6 +42,7 @@ from mathdl._compare import (
     torch_gradients,
     torch_tensors,
     untouched,
+    worst_index,
 )
 from mathdl._records import (
     CHECK_MIME,
@@ -953,7 +954,7 @@ def _explain_hessian(
     if matrix is not None and skew > 1e-6:
         lines = ["not symmetric", *lines]
     off = np.abs(actual - right) / max(largest(right), 1e-300)
-    i, j = (int(k) for k in np.unravel_index(int(np.argmax(off)), off.shape))
+    i, j = worst_index(off)
     return "\n".join(
         [
             *(lines[:2] or ["the Hessian is wrong"]),
@@ -1086,8 +1087,7 @@ def _equal_at(
         off = off / size
         tolerance = tol if tol is not None else EXACT * eps
     trial.scale = max(trial.scale, size)
-    index = tuple(int(i) for i in np.unravel_index(int(np.argmax(off)), off.shape))
-    worst = float(off[index])
+    index, worst = worst_index(off), float(off.max())
     trial.add(Route("closed form", worst, tolerance, a.size))
     if not worst <= tolerance:
         lines = diagnosis.diagnose(
