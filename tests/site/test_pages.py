@@ -141,6 +141,11 @@ def names() -> list[str]:
     return pages + [name for name in others if (root / name).is_file()]
 
 
+def heaviest(html: Path) -> str:
+    """Return the page of the book that has most to lay out."""
+    return max(names(), key=lambda name: (html / name).stat().st_size * name.startswith("book/"))
+
+
 def violations(
     page: Any, where: str | None = None, rules: list[str] | None = None, without: tuple = ()
 ) -> list[str]:
@@ -231,7 +236,7 @@ PLACE = """(id) => new Promise((resolve) => setTimeout(
 
 
 def test_a_link_into_a_long_page_is_exact_and_nothing_moves(visit, html):
-    name = max(names(), key=lambda name: (html / name).stat().st_size * name.startswith("book/"))
+    name = heaviest(html)
     last = visit(name).page.evaluate(LAST)
     opened = visit(f"{name}#{last}", away=True)
     assert_still(opened)
@@ -245,7 +250,7 @@ def test_a_link_into_a_long_page_is_exact_and_nothing_moves(visit, html):
 
 @pytest.mark.parametrize("width", [1350, 412])
 def test_a_page_knows_how_long_it_will_be(visit, html, width):
-    name = max(names(), key=lambda name: (html / name).stat().st_size * name.startswith("book/"))
+    name = heaviest(html)
     page = visit(name, width=width).page
     high = "document.documentElement.scrollHeight"
     expected = page.evaluate(high)
@@ -269,7 +274,7 @@ FIRST = """(words) => [...document.querySelectorAll("article section section p")
 
 @pytest.mark.parametrize("width", [1350, 412])
 def test_a_link_to_words_that_are_far_down_leads_to_them(visit, html, width):
-    name = max(names(), key=lambda name: (html / name).stat().st_size * name.startswith("book/"))
+    name = heaviest(html)
     page = visit(name, width=width).page
     words = page.evaluate(WORDS)
     assert words
@@ -292,7 +297,7 @@ NOW = """(which) => new Promise((resolve) => setTimeout(() => resolve(
 
 @pytest.mark.parametrize("width", [1350, 412])
 def test_whoever_comes_back_to_a_page_finds_their_place(visit, site, html, width):
-    name = max(names(), key=lambda name: (html / name).stat().st_size * name.startswith("book/"))
+    name = heaviest(html)
     page = visit(name, width=width).page
     for _ in range(15):
         page.mouse.wheel(0, 800)
